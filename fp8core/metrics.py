@@ -1,0 +1,169 @@
+"""measure: what was lost, in one report."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from fp8core.arrays import as_integers, as_matrix, as_tensor
+from fp8core.codec import decode, exponent_of, pow2, ulp_of
+from fp8core.formats import Format
+from fp8core.quantized import QuantizedTensor
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorReport:
+    """The error of x̂ = q.dequantize() against x.
+
+    Errors are taken over the finite numbers of x that are finite in x̂; shares are of all numbers of x. Arithmetic is float64.
+
+    Args:
+        count: numbers in x.
+        sqnr_db: 20 log10(‖x‖ / ‖x − x̂‖); inf where nothing was lost, NaN where x is all zeros or nothing finite is left.
+        mse: mean of (x − x̂)².
+        max_abs: largest |x − x̂|.
+        max_ulp: largest |x − x̂| in units of the format's ulp at x, both divided by the scale; 0.5 at most for a number that was
+            rounded to nearest and not clipped.
+        cosine: x · x̂ / (‖x‖ ‖x̂‖); NaN where one of them is zero.
+        underflow: share of numbers that were not zero and became zero.
+        saturation: share of finite numbers more than half an ulp beyond scale · max, so that they were clipped or lost.
+        zeros, nans, infs: exact zeros, NaNs and infinities in x, counted.
+        lost: finite numbers of x that are NaN or infinite in x̂, counted.
+        bits_per_value: stored bits, scales included.
+        binades: exponents floor(log2|x|) from the smallest to the largest in x, shape (B,).
+        binade_count: finite non-zero numbers in each, shape (B,).
+        binade_mse: mean of (x − x̂)² in each, shape (B,); NaN where it is empty.
+        binade_sqnr_db: SQNR in each, shape (B,); NaN where it is empty.
+        code_histogram: how often each code occurs, shape (2**bits,); empty for formats of more than 16 bits.
+    """
+
+    count: int
+    sqnr_db: float
+    mse: float
+    max_abs: float
+    max_ulp: float
+    cosine: float
+    underflow: float
+    saturation: float
+    zeros: int
+    nans: int
+    infs: int
+    lost: int
+    bits_per_value: float
+    binades: np.ndarray = field(repr=False)
+    binade_count: np.ndarray = field(repr=False)
+    binade_mse: np.ndarray = field(repr=False)
+    binade_sqnr_db: np.ndarray = field(repr=False)
+    code_histogram: np.ndarray = field(repr=False)
+
+    @property
+    def codes_used(self) -> int:
+        """How many different codes occur."""
+        return int(np.count_nonzero(self.code_histogram))
+
+
+def measure(x, q: QuantizedTensor) -> ErrorReport:
+    """Compare a tensor with its quantized form.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    >>> from fp8core.quantized import quantize
+    >>> report = measure([1.0, 0.0, 1e-9, 448.0], quantize([1.0, 0.0, 1e-9, 448.0], "tensor_e4m3"))
+    >>> report.underflow, report.zeros, report.max_abs
+    (0.25, 1, 1e-09)
+    """
+    source = as_tensor(x)
+    if tuple(source.shape) != q.shape:
+        raise ValueError(f"x has shape {tuple(source.shape)} and q has shape {q.shape}: measure compares a tensor with its own quantized form")
+    count = source.numel()
+    x64, y64 = source.to(torch.float64), as_tensor(q.dequantize()).to(torch.float64)
+    finite = x64.isfinite()
+    usable = finite & y64.isfinite()
+    finite_x64, x64, y64 = (torch.where(keep, values, 0.0) for keep, values in ((finite, x64), (usable, x64), (usable, y64)))
+    error = x64 - y64
+    in_ulps, clipped = _in_ulps(finite_x64, usable, q)
+    binades, per_binade = _by_binade(x64, error, usable & (x64 != 0))
+    used = max(int(usable.sum()), 1)
+    return ErrorReport(
+        count=count,
+        sqnr_db=_decibel(_energy(x64), _energy(error)),
+        mse=_energy(error) / used if count else math.nan,
+        max_abs=float(error.abs().max()) if count else math.nan,
+        max_ulp=float(in_ulps.max()) if count else math.nan,
+        cosine=cosine(x64, y64),
+        underflow=int(((x64 != 0) & (y64 == 0)).sum()) / max(count, 1),
+        saturation=int(clipped.sum()) / max(count, 1),
+        zeros=int((source == 0).sum()),
+        nans=int(source.isnan().sum()),
+        infs=int(source.isinf().sum()),
+        lost=int((finite & ~usable).sum()),
+        bits_per_value=q.bits_per_value,
+        binades=binades,
+        **per_binade,
+        code_histogram=_code_histogram(q.codes, q.recipe.fmt),
+    )
+
+
+def sqnr_db(x, y) -> float:
+    """Return 20 log10(‖x‖ / ‖x − y‖) in decibels; inf where they are equal, NaN where x is zero or holds NaN or infinity.
+
+    >>> round(sqnr_db([3.0, 4.0], [3.0, 4.5]), 6)
+    20.0
+    """
+    x64, y64 = as_tensor(x).to(torch.float64), as_tensor(y).to(torch.float64)
+    return _decibel(_energy(x64), _energy(x64 - y64))
+
+
+def cosine(x, y) -> float:
+    """Return the cosine of the angle between two tensors seen as vectors; NaN where one of them is zero."""
+    x64, y64 = as_tensor(x).to(torch.float64).reshape(-1), as_tensor(y).to(torch.float64).reshape(-1)
+    norms = math.sqrt(_energy(x64)) * math.sqrt(_energy(y64))
+    return float(x64 @ y64) / norms if norms else math.nan
+
+
+def _energy(x: torch.Tensor) -> float:
+    return float((x * x).sum())
+
+
+def _decibel(signal: float, noise: float) -> float:
+    if not signal > 0 or math.isinf(signal):
+        return math.nan
+    return 10 * math.log10(signal / noise) if noise else math.inf
+
+
+def _in_ulps(x64, usable, q: QuantizedTensor):
+    """Errors in ulps at x / scale, and which numbers were clipped -> two tensors in the matrix shape (R, C)."""
+    fmt, scale = q.recipe.fmt, q.element_scale().to(torch.float64)
+    scaled = as_matrix(x64) / scale
+    value = as_matrix(decode(as_integers(q.codes), fmt)).to(torch.float64)
+    in_ulps = (scaled - value).abs() / ulp_of(scaled.abs(), fmt)
+    half_ulp = 2.0 ** (fmt.emax - fmt.mantissa_bits - 1)
+    return torch.where(as_matrix(usable), in_ulps, 0.0), scaled.abs() > fmt.max + half_ulp
+
+
+def _by_binade(x64, error, usable):
+    magnitude, noise = x64[usable].abs(), error[usable] ** 2
+    if not magnitude.numel():
+        empty = np.empty(0)
+        return np.empty(0, np.int64), {"binade_count": np.empty(0, np.int64), "binade_mse": empty, "binade_sqnr_db": empty}
+    exponent = exponent_of(magnitude)
+    lowest = int(exponent.min())
+    index = exponent - lowest
+    count = torch.bincount(index).cpu().numpy()
+    signal = torch.bincount(index, weights=(magnitude * pow2(-exponent.clamp(max=1022))) ** 2).cpu().numpy()
+    noise_sum = torch.bincount(index, weights=noise).cpu().numpy()
+    binades = lowest + np.arange(len(count))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sqnr = 10 * np.log10(signal * np.exp2(2.0 * binades) / noise_sum)
+        mse = noise_sum / count
+    return binades, {"binade_count": count, "binade_mse": mse, "binade_sqnr_db": np.where(count > 0, sqnr, np.nan)}
+
+
+def _code_histogram(codes, fmt: Format) -> np.ndarray:
+    if fmt.bits > 16:
+        return np.empty(0, np.int64)
+    return torch.bincount(as_integers(codes).reshape(-1).to(torch.int64), minlength=1 << fmt.bits).cpu().numpy()

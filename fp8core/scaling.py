@@ -1,0 +1,240 @@
+"""Scales: one per block of a matrix, from the block's amax to the number that is stored.
+
+`scale` is always the decode multiplier: x ≈ decode(codes) · scale.
+
+Every granularity is one block shape `(rows, columns)` on the matrix whose columns are the tensor's last axis and whose rows are all other
+axes, flattened; None stands for the whole axis. Ragged blocks at the end of an axis are simply smaller.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from fp8core.codec import decode, encode, exponent_of, pow2
+from fp8core.formats import Format, parse_format
+
+Block = tuple[int | None, int | None]
+
+GRANULARITIES: dict[str, Block] = {
+    "tensor": (None, None),
+    "row": (1, None),
+    "column": (None, 1),
+    "1x16": (1, 16),
+    "1x32": (1, 32),
+    "1x128": (1, 128),
+    "16x16": (16, 16),
+    "32x32": (32, 32),
+    "128x128": (128, 128),
+}
+
+
+@dataclass(frozen=True)
+class ScaleFormat:
+    """How a scale is stored.
+
+    Args:
+        element: format of one block's scale.
+        global_format: format of a second scale for the whole tensor, or None; the block's scale is then relative to it.
+        smallest: what a scale never goes below, so that zero and tiny blocks divide by a normal, non-zero number.
+    """
+
+    title: str
+    element: str
+    smallest: float
+    global_format: str | None = None
+    source: str = ""
+
+    @property
+    def bits(self) -> int:
+        """Bits stored for one block."""
+        return parse_format(self.element).bits
+
+
+SCALE_FORMATS: dict[str, ScaleFormat] = {
+    "float32": ScaleFormat("FP32", "float32", 2.0**-126),
+    "bfloat16": ScaleFormat("BF16", "bfloat16", 2.0**-126),
+    "e8m0fnu": ScaleFormat("UE8M0, a power of two", "e8m0fnu", 2.0**-127, source="OCP MX v1.0"),
+    "e4m3fn": ScaleFormat("E4M3", "e4m3fn", 2.0**-9),
+    "e4m3fn_float32": ScaleFormat("E4M3 per block, FP32 per tensor", "e4m3fn", 2.0**-9, "float32", "NVIDIA NVFP4"),
+}
+
+
+def _floor_exponent(amax: torch.Tensor, fmt: Format) -> torch.Tensor:
+    return exponent_of(amax) - fmt.emax
+
+
+def _ceil_exponent(amax: torch.Tensor, fmt: Format) -> torch.Tensor:
+    return _floor_exponent(amax, fmt) + (amax > pow2(exponent_of(amax).clamp(-1022, 1023)))
+
+
+def _rceil_exponent(amax: torch.Tensor, fmt: Format) -> torch.Tensor:
+    floor = _floor_exponent(amax, fmt)
+    return floor + (amax > fmt.max * pow2(floor.clamp(-1022, 1023)))
+
+
+def _even_exponent(amax: torch.Tensor, fmt: Format) -> torch.Tensor:
+    rounds_up_from = 2.0 - 2.0 ** -(fmt.mantissa_bits + 1)
+    return _floor_exponent(amax, fmt) + (amax >= rounds_up_from * pow2(exponent_of(amax).clamp(-1022, 1023)))
+
+
+@dataclass(frozen=True)
+class ScaleRule:
+    """How the scale follows from amax. `exponent` gives log2 of a power-of-two scale; None: amax / max, any real number."""
+
+    title: str
+    formula: str
+    effect: str
+    source: str
+    exponent: Callable[[torch.Tensor, Format], torch.Tensor] | None = None
+
+
+SCALE_RULES: dict[str, ScaleRule] = {
+    "amax": ScaleRule("amax / max", "amax / max", "the block's largest value lands on the format's largest; stored in UE8M0 this rounds to the nearest power of two", "common practice"),
+    "floor": ScaleRule("floor", "2^(⌊log₂ amax⌋ − emax)", "clips block maxima whose significand is above that of the format's max", "OCP MX v1.0 section 6.3", _floor_exponent),
+    "ceil": ScaleRule("ceil", "2^(⌈log₂ amax⌉ − emax)", "never clips where max is above 2^emax; leaves up to one binade unused", "torchao ScaleCalculationMode.CEIL", _ceil_exponent),
+    "rceil": ScaleRule("rceil", "2^⌈log₂(amax / max)⌉", "the smallest power of two that never clips", "torchao ScaleCalculationMode.RCEIL; NVIDIA MXFP8 (arXiv 2506.08027)", _rceil_exponent),
+    "even": ScaleRule("even", "2^(⌊log₂ round(amax)⌋ − emax), amax rounded to the mantissa of the elements", "clips less than floor and wastes less than ceil", "torchao ScaleCalculationMode.EVEN", _even_exponent),
+}
+
+
+@dataclass(frozen=True)
+class ScaleSpec:
+    """A scaling strategy: which numbers share a scale, how it follows from their amax, how it is stored.
+
+    Args:
+        block: `(rows, columns)`, None for the whole axis.
+        rule: a key of `SCALE_RULES`.
+        scale_format: a key of `SCALE_FORMATS`.
+        amax_floor: amax is raised to this at least (DeepSeek: 1e-4).
+
+    Raises:
+        ValueError: a value outside of these.
+    """
+
+    block: Block = (None, None)
+    rule: str = "amax"
+    scale_format: str = "float32"
+    amax_floor: float = 0.0
+
+    def __post_init__(self):
+        if len(self.block) != 2 or any(side is not None and (not isinstance(side, int) or side < 1) for side in self.block):
+            raise ValueError(f"block = {self.block!r}: it takes two sides, each a whole number of at least 1, or None for the whole axis")
+        if self.rule not in SCALE_RULES:
+            raise ValueError(f"rule = {self.rule!r} is not one of {', '.join(SCALE_RULES)}")
+        if self.scale_format not in SCALE_FORMATS:
+            raise ValueError(f"scale_format = {self.scale_format!r} is not one of {', '.join(SCALE_FORMATS)}")
+        if not 0.0 <= self.amax_floor < float("inf"):
+            raise ValueError(f"amax_floor = {self.amax_floor!r}: it is a finite number of at least 0")
+
+    @property
+    def granularity(self) -> str:
+        """The block as text: tensor, row, column or ROWSxCOLUMNS, where * stands for the whole axis."""
+        known = {block: name for name, block in GRANULARITIES.items()}
+        return known.get(self.block) or "x".join("*" if side is None else str(side) for side in self.block)
+
+    @property
+    def transposed(self) -> ScaleSpec:
+        """The spec that does to x.T what this one does to x."""
+        return ScaleSpec(self.block[::-1], self.rule, self.scale_format, self.amax_floor)
+
+
+def parse_granularity(text: str) -> Block:
+    """Return the block shape of `tensor`, `row`, `column` or `ROWSxCOLUMNS` (`*`: the whole axis).
+
+    Raises:
+        ValueError: anything else.
+
+    >>> parse_granularity("1x128"), parse_granularity("row"), parse_granularity("*x4")
+    ((1, 128), (1, None), (None, 4))
+    """
+    if text in GRANULARITIES:
+        return GRANULARITIES[text]
+    match = re.fullmatch(r"(\*|[1-9]\d{0,8})x(\*|[1-9]\d{0,8})", text)
+    if match is None:
+        raise ValueError(f"granularity {text!r} is not one of {', '.join(GRANULARITIES)}, nor ROWSxCOLUMNS such as 1x64")
+    return tuple(None if side == "*" else int(side) for side in match.groups())
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """The scales of one matrix.
+
+    Args:
+        values: decode multipliers, float32, one per block, shape (⌈R / rows⌉, ⌈C / columns⌉).
+        codes: what is stored for each block, in the scale format's codes; same shape.
+        global_scale: float32 of shape () where there are two levels, else None.
+    """
+
+    values: torch.Tensor
+    codes: torch.Tensor
+    global_scale: torch.Tensor | None
+
+
+def to_blocks(matrix: torch.Tensor, block: Block) -> torch.Tensor:
+    """Cut a matrix (R, C) into blocks -> (⌈R / rows⌉, rows, ⌈C / columns⌉, columns), padded with zeros at the ends."""
+    rows, columns = _sides(matrix.shape, block)
+    pad_rows, pad_columns = -matrix.shape[0] % rows, -matrix.shape[1] % columns
+    if pad_rows or pad_columns:
+        matrix = torch.nn.functional.pad(matrix, (0, pad_columns, 0, pad_rows))
+    return matrix.reshape(matrix.shape[0] // rows, rows, matrix.shape[1] // columns, columns)
+
+
+def from_blocks(blocks: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """Undo `to_blocks`: -> (R, C), padding cut off."""
+    return blocks.reshape(blocks.shape[0] * blocks.shape[1], -1)[: shape[0], : shape[1]]
+
+
+def amax(matrix: torch.Tensor, block: Block) -> torch.Tensor:
+    """Return the largest finite magnitude of every block -> float64 (⌈R / rows⌉, ⌈C / columns⌉); 0 where there is none.
+
+    NaN and infinity do not count: one of them would otherwise take all precision from its neighbours.
+    """
+    blocks = to_blocks(matrix, block).abs()
+    return torch.where(blocks.isfinite(), blocks, 0.0).amax(dim=(1, 3)).to(torch.float64)
+
+
+def compute_scales(matrix: torch.Tensor, fmt: Format, spec: ScaleSpec) -> Scales:
+    """Return the scales of every block of a matrix (R, C).
+
+    - A block of zeros, and one so small that its scale would underflow, takes the smallest scale of the scale format.
+    - NaN and infinity are left to the elements' format. Where it has no NaN (integers, FP6, FP4), a NaN makes the scale
+      of its block NaN, so that the block decodes to NaN and not to a number that was never there.
+    - A scale beyond the scale format saturates.
+
+    Raises:
+        ValueError: the matrix is empty; it has no amax.
+    """
+    if matrix.numel() == 0:
+        raise ValueError(f"a tensor of shape {tuple(matrix.shape)} is empty: it has no amax")
+    store = SCALE_FORMATS[spec.scale_format]
+    rule = SCALE_RULES[spec.rule]
+    block_amax = amax(matrix, spec.block).clamp_(min=spec.amax_floor)
+    global_scale = None
+    relative_to = 1.0
+    if store.global_format is not None:
+        largest = parse_format(store.element).max
+        smallest = SCALE_FORMATS[store.global_format].smallest
+        global_scale = (block_amax.max() / (fmt.max * largest)).clamp_(min=smallest).to(torch.float32)
+        relative_to = global_scale.to(torch.float64)
+    wanted = block_amax / fmt.max if rule.exponent is None else pow2(rule.exponent(block_amax, fmt).clamp(-1022, 1023))
+    wanted = (wanted / relative_to).clamp_(min=store.smallest)
+    if fmt.nan_code is None:
+        wanted = torch.where(to_blocks(matrix, spec.block).isnan().any(dim=3).any(dim=1), torch.nan, wanted)
+    codes = encode(wanted, store.element)
+    values = decode(codes, store.element).to(torch.float64) * relative_to
+    return Scales(values.to(torch.float32), codes, global_scale)
+
+
+def expand(scale: torch.Tensor, shape: tuple[int, int], block: Block) -> torch.Tensor:
+    """Repeat one number per block over the elements of its block -> (R, C)."""
+    rows, columns = _sides(shape, block)
+    return scale.repeat_interleave(rows, dim=0)[: shape[0]].repeat_interleave(columns, dim=1)[:, : shape[1]]
+
+
+def _sides(shape, block: Block) -> tuple[int, int]:
+    rows, columns = (length if side is None else side for side, length in zip(block, shape, strict=True))
+    return min(rows, max(shape[0], 1)), min(columns, max(shape[1], 1))
