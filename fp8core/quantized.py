@@ -58,7 +58,10 @@ class QuantizedTensor:
         return expand(scale, as_matrix(as_integers(self.codes)).shape, self.recipe.scaling.block)
 
     def dequantize(self):
-        """Return decode(codes) · scale, float32 in the tensor's shape and kind; the product is rounded once, to float32."""
+        """Return decode(codes) · scale, float32 in the tensor's shape and kind; the product is rounded once, to float32.
+
+        A product beyond float32's range becomes infinity; `measure` counts such numbers as lost.
+        """
         codes = as_integers(self.codes)
         values = as_matrix(decode(codes, self.recipe.fmt))
         return like(self.codes, (values * self.element_scale()).reshape(codes.shape))
