@@ -34,7 +34,7 @@ class ErrorReport:
         lost: finite numbers of x that are NaN or infinite in x̂, counted.
         bits_per_value: stored bits, scales included.
         binades: exponents floor(log2|x|) from the smallest to the largest in x, shape (B,).
-        binade_count: finite non-zero numbers in each, shape (B,).
+        binade_count: finite non-zero numbers in each that were not lost, shape (B,).
         binade_mse: mean of (x − x̂)² in each, shape (B,); NaN where it is empty.
         binade_sqnr_db: SQNR in each, shape (B,); NaN where it is empty.
         code_histogram: how often each code occurs, shape (2**bits,); empty for formats of more than 16 bits.
