@@ -1,0 +1,91 @@
+"""Named tensors out of .safetensors, .npy and .npz files: sizes first, then one tensor at a time, and never a pickle.
+
+Every file is taken for an attack: what its header declares is compared with what the file holds before anything of that size is
+allocated, names are text and never a path, and a file that breaks a rule is refused with the rule.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+
+from fp8core.checkpoints.npy import open_npy
+from fp8core.checkpoints.npz import open_npz
+from fp8core.checkpoints.safetensors import open_safetensors
+from fp8core.checkpoints.source import SUFFIXES, CheckpointError, File, TensorInfo, inner, quote
+
+__all__ = ["SUFFIXES", "Checkpoint", "CheckpointError", "TensorInfo", "open_checkpoint"]
+
+_OPENERS = {".safetensors": open_safetensors, ".npy": open_npy, ".npz": open_npz}
+_PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The tensors of one file, of which nothing but the headers has been read.
+
+    Args:
+        filename: for messages, without its folder.
+        infos: what can be read, in the order of the file.
+        refused: why the other entries cannot be, one sentence by name: complex numbers, text, dates, objects.
+    """
+
+    filename: str
+    infos: Mapping[str, TensorInfo]
+    refused: Mapping[str, str]
+    _read: Callable[[TensorInfo], torch.Tensor]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors together."""
+        return sum(info.nbytes for info in self.infos.values())
+
+    def read(self, name: str) -> torch.Tensor:
+        """Read one tensor, in the type in which it is stored, contiguous, in memory of its own.
+
+        Raises:
+            CheckpointError: no such tensor, an entry of `refused`, or a file that is damaged or has changed since it was opened.
+        """
+        if name in self.refused:
+            raise CheckpointError(self.refused[name])
+        if name not in self.infos:
+            raise CheckpointError(f"{inner(self.filename)}: there is no tensor {quote(name)} among the {len(self.infos)} of this file")
+        return self._read(self.infos[name])
+
+
+def open_checkpoint(source: str | os.PathLike | bytes | BinaryIO, filename: str | None = None, *, max_nbytes: int | None = None) -> Checkpoint:
+    """Read the headers of a .safetensors, .npy or .npz file; the one array of a .npy file is named after the file.
+
+    Args:
+        source: a path, the bytes of a file, or a file open for reading that can seek; an open file has to stay open.
+        filename: tells the kind of file by its end; needed with bytes, and with an open file that has no `name`.
+        max_nbytes: most bytes that all tensors together may take when they are read; None for no limit.
+
+    Raises:
+        CheckpointError: an unreadable or damaged file, one that declares more than it holds or more than `max_nbytes`, a pickle,
+            or a file with no readable entry at all.
+
+    >>> import io, numpy as np
+    >>> buffer = io.BytesIO()
+    >>> np.save(buffer, np.ones((2, 3), np.float32))
+    >>> open_checkpoint(buffer.getvalue(), "ones.npy").infos
+    {'ones': TensorInfo(name='ones', shape=(2, 3), dtype=torch.float32)}
+    """
+    file = File(source, filename)
+    suffix = Path(file.name).suffix.lower()
+    if suffix not in SUFFIXES:
+        warning = " (such files are mostly pickles, which can run any code when they are read)" if suffix in _PICKLE_SUFFIXES else ""
+        raise file.error(f"files that end in {suffix!r} are not read, only {', '.join(SUFFIXES)}{warning}")
+    with file.open() as stream:
+        infos, refused, read = _OPENERS[suffix](file, stream)
+    if refused and not infos:
+        raise CheckpointError(next(iter(refused.values())))
+    checkpoint = Checkpoint(file.name, infos, refused, read)
+    if max_nbytes is not None and checkpoint.nbytes > max_nbytes:
+        raise file.error(f"its tensors take {checkpoint.nbytes:,} bytes, and at most {max_nbytes:,} are allowed here")
+    return checkpoint
