@@ -13,7 +13,7 @@ from functools import lru_cache
 import torch
 
 from fp8core.arrays import as_integers, as_tensor
-from fp8core.formats import Format, IntFormat
+from fp8core.formats import IntFormat
 from fp8core.gemm.backend import Backend, Case, nothing, transpose
 from fp8core.gemm.reference import float32_precision
 from fp8core.quantized import QuantizedTensor
@@ -34,23 +34,23 @@ FLOAT16_CPU_SECONDS = 20.0
 def multiply_float32(qa: QuantizedTensor, qb: QuantizedTensor) -> torch.Tensor:
     """Multiply float32 numbers, TF32 switched off -> float32 (M, N)."""
     with float32_precision("highest"):
-        return _scaled(_numbers(qa) @ _numbers(qb), qa, qb)
+        return _numbers(qa) @ _numbers(qb)
 
 
 def multiply_tfloat32(qa: QuantizedTensor, qb: QuantizedTensor) -> torch.Tensor:
     """Multiply TF32 numbers in the tensor cores, float32 sums -> float32 (M, N)."""
     with float32_precision("high"):
-        return _scaled(_numbers(qa) @ _numbers(qb), qa, qb)
+        return _numbers(qa) @ _numbers(qb)
 
 
 def multiply_rounded(qa: QuantizedTensor, qb: QuantizedTensor) -> torch.Tensor:
     """Multiply BF16 or FP16 numbers as a layer would, result rounded to the same format -> float32 (M, N)."""
-    return _scaled((_numbers(qa) @ _column_major(_numbers(qb))).to(torch.float32), qa, qb)
+    return (_numbers(qa) @ _column_major(_numbers(qb))).to(torch.float32)
 
 
 def multiply_to_float32(qa: QuantizedTensor, qb: QuantizedTensor) -> torch.Tensor:
     """Multiply BF16 or FP16 numbers and keep the float32 sums -> float32 (M, N)."""
-    return _scaled(torch.mm(_numbers(qa), _column_major(_numbers(qb)), out_dtype=torch.float32), qa, qb)
+    return torch.mm(_numbers(qa), _column_major(_numbers(qb)), out_dtype=torch.float32)
 
 
 def multiply_int8(qa: QuantizedTensor, qb: QuantizedTensor) -> torch.Tensor:
@@ -60,7 +60,8 @@ def multiply_int8(qa: QuantizedTensor, qb: QuantizedTensor) -> torch.Tensor:
     if a.is_cuda:
         a, b = _padded(a, CUDA_INT8_ROWS, CUDA_MULTIPLE), _padded(b, CUDA_MULTIPLE, CUDA_MULTIPLE)
     sums = torch._int_mm(a.contiguous(), _column_major(b))[:rows, :columns].to(torch.float32)
-    return _scaled(sums * (qa.recipe.fmt.step * qb.recipe.fmt.step), qa, qb)
+    step = qa.recipe.fmt.step * qb.recipe.fmt.step
+    return _scaled(sums if step == 1 else sums.mul_(step), qa, qb)
 
 
 def multiply_fp8_tensor(qa: QuantizedTensor, qb: QuantizedTensor) -> torch.Tensor:
@@ -88,7 +89,7 @@ def multiply_fp8_blocks(qa: QuantizedTensor, qb: QuantizedTensor) -> torch.Tenso
     """One FP8 product per stretch of K in which no scale changes, each scaled and added in float32 -> float32 (M, N)."""
     (rows, depth), columns = qa.shape, qb.shape[1]
     steps = _steps(qa, qb)
-    stretch = math.gcd(*(step or 0 for step in steps))
+    stretch = math.gcd(*(step or 0 for step in steps)) or depth
     a, b = _codes8(qa), _codes8(qb)
     scale_a, scale_b = _scale_rows(qa), _scale_rows(transpose(qb)).t()
     one = torch.ones((), device=a.device)
@@ -111,14 +112,16 @@ def dequantize_bfloat16(qa: QuantizedTensor, qb: QuantizedTensor) -> torch.Tenso
     return (_dequantized(qa).to(torch.bfloat16) @ _column_major(_dequantized(qb).to(torch.bfloat16))).to(torch.float32)
 
 
-def _refuse_unless(formats: tuple[str, ...], what: str):
+def _refuse_wide(*formats: str):
+    """Refuse all but unscaled numbers of one of these formats on both sides."""
+
     def refuses(case: Case) -> str | None:
         for recipe in (case.recipe_a, case.recipe_b):
             if recipe.format not in formats:
-                return f"{recipe.format} is not {what}"
-        if case.recipe_a.format != case.recipe_b.format and not set(formats) <= set(FLOAT8_DTYPES):
-            return f"A is {case.recipe_a.format} and B is {case.recipe_b.format}: both must be the same"
-        return _refuse_scales_along_k(case)
+                return f"{recipe.format} is not {' or '.join(formats)}"
+            if recipe.scaling is not None:
+                return f"scaled codes of {recipe.format} fill its whole range, so that their products overflow before the scale is applied"
+        return None
 
     return refuses
 
@@ -128,7 +131,15 @@ def _refuse_scales_along_k(case: Case) -> str | None:
     return f"the scale changes every {step} along K, so that it cannot be taken out of the sum" if step else None
 
 
-_refuse_fp8 = _refuse_unless(tuple(FLOAT8_DTYPES), f"an FP8 format that torch has: {', '.join(FLOAT8_DTYPES)}")
+def _refuse_fp8_formats(case: Case) -> str | None:
+    for recipe in (case.recipe_a, case.recipe_b):
+        if recipe.format not in FLOAT8_DTYPES:
+            return f"{recipe.format} is not an FP8 format that torch has: {', '.join(FLOAT8_DTYPES)}"
+    return None
+
+
+def _refuse_fp8(case: Case) -> str | None:
+    return _refuse_fp8_formats(case) or _refuse_scales_along_k(case)
 
 
 def _refuse_fp8_tensor(case: Case) -> str | None:
@@ -138,11 +149,10 @@ def _refuse_fp8_tensor(case: Case) -> str | None:
 
 
 def _refuse_fp8_blocks(case: Case) -> str | None:
+    if reason := _refuse_fp8_formats(case):
+        return reason
     if not _refuse_scales_along_k(case):
-        return _refuse_fp8(case) or "no scale changes along K, so that there is nothing to cut"
-    for recipe in (case.recipe_a, case.recipe_b):
-        if recipe.format not in FLOAT8_DTYPES:
-            return f"{recipe.format} is not an FP8 format that torch has: {', '.join(FLOAT8_DTYPES)}"
+        return "no scale changes along K, so that there is nothing to cut"
     stretch = math.gcd(case.step_a or 0, case.step_b or 0)
     return None if stretch % CUDA_MULTIPLE == 0 else f"scales change every {stretch} along K, which is not a multiple of {CUDA_MULTIPLE}"
 
@@ -159,11 +169,11 @@ def _refuse_int8(case: Case) -> str | None:
 def _refuse_tfloat32(case: Case) -> str | None:
     if case.device == "cpu":
         return "TF32 products exist on CUDA devices only, and this one is on the CPU"
-    return _refuse_unless(("tfloat32",), "tfloat32")(case)
+    return _refuse_wide("tfloat32")(case)
 
 
 def _refuse_float16(case: Case) -> str | None:
-    if reason := _refuse_unless(("float16",), "float16")(case):
+    if reason := _refuse_wide("float16")(case):
         return reason
     if case.device != "cpu" or case.shape is None:
         return None
@@ -203,7 +213,9 @@ def _codes8(q: QuantizedTensor) -> torch.Tensor:
 
 def _dequantized(q: QuantizedTensor) -> torch.Tensor:
     """q.dequantize() as a torch tensor, by the quickest way for its format."""
-    fmt: Format = q.recipe.fmt
+    fmt, codes = q.recipe.fmt, as_integers(q.codes)
+    if not codes.is_contiguous() and codes.T.is_contiguous():
+        return _dequantized(transpose(q)).T  # in the order of memory
     if fmt.name in FLOAT8_DTYPES:
         values = _codes8(q).to(torch.float32)
     elif fmt.name in WIDE_DTYPES or fmt.name == "tfloat32":
@@ -216,11 +228,11 @@ def _dequantized(q: QuantizedTensor) -> torch.Tensor:
 
 
 def _scaled(c: torch.Tensor, qa: QuantizedTensor, qb: QuantizedTensor) -> torch.Tensor:
-    """Apply scales that are constant along K to a product (M, N)."""
+    """Apply scales that are constant along K to a product (M, N), in place."""
     if qa.recipe.scaling is None and qb.recipe.scaling is None:
         return c
     row, column = _row_and_column_scales(qa, qb)
-    return c * row * column
+    return c.mul_(row).mul_(column)
 
 
 def _row_and_column_scales(qa: QuantizedTensor, qb: QuantizedTensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -267,13 +279,13 @@ BACKENDS = {
     "fp8_row": Backend("torch._scaled_mm, one scale per row of A and column of B", "float8", multiply_fp8_row, _refuse_fp8),
     "fp8_unscaled": Backend("torch._scaled_mm without scales, scales applied to its float32 result", "float8", multiply_fp8_unscaled, _refuse_fp8),
     "int8": Backend("torch._int_mm, exact int32 sums, then scales", "int8", multiply_int8, _refuse_int8),
-    "bfloat16_float32": Backend("torch.mm of BF16, float32 result", "bfloat16", multiply_to_float32, _refuse_unless(("bfloat16",), "bfloat16")),
+    "bfloat16_float32": Backend("torch.mm of BF16, float32 result", "bfloat16", multiply_to_float32, _refuse_wide("bfloat16")),
     "float16_float32": Backend("torch.mm of FP16, float32 result", "float16", multiply_to_float32, _refuse_float16),
     "tfloat32": Backend("torch.mm with TF32 allowed", "tfloat32", multiply_tfloat32, _refuse_tfloat32),
-    "float32": Backend("torch.mm of float32", "float32", multiply_float32, _refuse_unless(("float32",), "float32")),
+    "float32": Backend("torch.mm of float32", "float32", multiply_float32, _refuse_wide("float32")),
     "dequantize_float32": Backend("dequantize to float32, torch.mm of float32", "float32", dequantize_float32, nothing, dequantizes=True),
     "fp8_blocks": Backend("torch._scaled_mm for each block along K, scaled and added in float32", "float8", multiply_fp8_blocks, _refuse_fp8_blocks),
-    "bfloat16": Backend("torch.mm of BF16, result rounded to BF16", "bfloat16", multiply_rounded, _refuse_unless(("bfloat16",), "bfloat16"), exact=False),
+    "bfloat16": Backend("torch.mm of BF16, result rounded to BF16", "bfloat16", multiply_rounded, _refuse_wide("bfloat16"), exact=False),
     "float16": Backend("torch.mm of FP16, result rounded to FP16", "float16", multiply_rounded, _refuse_float16, exact=False),
     "fp8_row_bfloat16": Backend("torch._scaled_mm by row and column, result rounded to BF16", "float8", multiply_fp8_row_bfloat16, _refuse_fp8, exact=False),
     "dequantize_bfloat16": Backend("dequantize, round to BF16, torch.mm of BF16", "bfloat16", dequantize_bfloat16, nothing, exact=False, dequantizes=True),

@@ -1,0 +1,115 @@
+"""The command line: python -m fp8core formats | hardware | bench."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from fp8core import FORMATS, bench
+from fp8core.hardware import CPU_FLAGS, CPU_OPERANDS, probe
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; exit code 0, or 2 with a sentence where the input is bad."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except (ValueError, OSError) as error:
+        print(f"fp8core: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m fp8core", description="8-bit floating point on this machine")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    formats = commands.add_parser("formats", help="list the number formats")
+    formats.set_defaults(command=_formats)
+    hardware = commands.add_parser("hardware", help="show what this machine has")
+    hardware.set_defaults(command=_hardware)
+    measure = commands.add_parser("bench", help="time products of quantized matrices, (m, k) times (k, n)")
+    for side in "mnk":
+        measure.add_argument(f"--{side}", type=int, default=1024, metavar=side.upper(), help=f"{side.upper()}, 1024 if not given")
+    measure.add_argument("--recipes", default=",".join(bench.DEFAULT_RECIPES), help="recipe names, separated by commas; all main ones if not given")
+    measure.add_argument("--backend", default="auto", help="auto, or a backend for all of them")
+    measure.add_argument("--repeats", type=int, default=7)
+    measure.add_argument("--seed", type=int, default=0)
+    measure.add_argument("--device", default="cpu", help="cpu or cuda")
+    measure.add_argument("--save", metavar="FILE", help="write the results as JSON")
+    measure.add_argument("--note", default="", help="a sentence about this machine, kept in the file")
+    measure.set_defaults(command=_bench)
+    return parser
+
+
+def _formats(options: argparse.Namespace) -> None:
+    rows = [("name", "bits", "E", "M", "bias", "max", "min normal", "min subnormal", "used for")]
+    for fmt in FORMATS.values():
+        bias = getattr(fmt, "bias", "-")
+        smallest = "-" if fmt.min_subnormal is None else f"{fmt.min_subnormal:.4g}"
+        rows.append((fmt.name, fmt.bits, getattr(fmt, "exponent_bits", "-"), getattr(fmt, "mantissa_bits", "-"), bias, f"{fmt.max:.6g}", f"{fmt.min_normal:.4g}", smallest, fmt.use))
+    _print_table(rows)
+
+
+def _hardware(options: argparse.Namespace) -> None:
+    host = probe()
+    rows = [
+        ("processor", host.cpu),
+        ("physical cores", host.physical_cores if host.physical_cores is not None else "unknown"),
+        ("hardware threads", host.logical_cores),
+        ("memory", "unknown" if host.memory_gib is None else f"{host.memory_gib:.1f} GiB"),
+        ("system", host.system),
+        ("torch", f"{host.torch}, {host.threads} threads"),
+        *((f"flag {flag}", CPU_FLAGS[flag]) for flag in host.cpu_flags),
+        ("multiplies itself", ", ".join(["float32", *(operand for operand in CPU_OPERANDS if host.multiplies(operand))])),
+    ]
+    if host.gpu is None:
+        rows.append(("GPU", "none that torch can use"))
+    else:
+        major, minor = host.gpu.capability
+        rows += [
+            ("GPU", host.gpu.name),
+            ("compute capability", host.gpu.architecture or f"{major}.{minor}"),
+            ("GPU memory", f"{host.gpu.memory_gib:.1f} GiB"),
+            ("driver", host.gpu.driver or "unknown"),
+            ("runtime", host.gpu.runtime),
+            ("GPU multiplies", ", ".join(["float32", *(operand for operand in CPU_OPERANDS if host.multiplies(operand, "cuda"))])),
+        ]
+    _print_table(rows)
+
+
+def _bench(options: argparse.Namespace) -> None:
+    names = [name.strip() for name in options.recipes.split(",") if name.strip()]
+    if not names:
+        raise ValueError(f"--recipes {options.recipes!r} names no recipe")
+    cases = [bench.BenchCase(options.m, options.n, options.k, name, options.backend, options.seed, options.repeats) for name in names]
+    results = bench.run_many(cases, options.device, _progress if sys.stderr.isatty() else None)
+    print(f"{results[0].host}; M = {options.m}, N = {options.n}, K = {options.k}; median of {options.repeats} runs")
+    rows = [("recipe", "kernel", "kind", "quantize A ms", "quantize B ms", "product ms", "p20-p80", "TFLOP/s", "x bfloat16", "SQNR dB")]
+    for result in results:
+        if result.refusal:
+            rows.append((result.case.recipe, result.kernel, "refused:", result.refusal))
+            continue
+        faster = "-" if result.speedup_bfloat16 is None else f"{result.speedup_bfloat16:.2f}"
+        rows.append((
+            result.case.recipe, result.kernel, result.kind, f"{result.quantize_a_ms.median:.2f}", f"{result.quantize_b_ms.median:.2f}",
+            f"{result.product_ms.median:.2f}", f"{result.product_ms.p20:.2f}-{result.product_ms.p80:.2f}", f"{result.tflops:.3f}", faster, f"{result.sqnr_db:.1f}",
+        ))  # fmt: skip
+    _print_table(rows)
+    if options.save:
+        bench.save(results, options.save, options.note)
+
+
+def _progress(share: float, text: str) -> None:
+    print(f"\r\033[K{share:4.0%} {text}" if share < 1 else "\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _print_table(rows: list[tuple]) -> None:
+    """Columns as wide as the widest cell of the full rows; a short row runs on as it is."""
+    width = len(rows[0])
+    widths = [max(len(str(row[column])) for row in rows if len(row) == width) for column in range(width)]
+    for row in rows:
+        print("  ".join(str(cell).ljust(size) for cell, size in zip(row, [*widths[: len(row) - 1], 0], strict=True)).rstrip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
