@@ -127,7 +127,7 @@ def ulp_of(magnitude: torch.Tensor, fmt: Format) -> torch.Tensor:
 
     The binade is held at emin or above (subnormals share the ulp of the smallest binade) and at emax or below.
     """
-    return pow2(exponent_of(magnitude).clamp(fmt.emin, fmt.emax) - fmt.mantissa_bits)
+    return pow2(exponent_of(magnitude).clamp(fmt.emin, max(fmt.emin, fmt.emax)) - fmt.mantissa_bits)
 
 
 def _encode_chunk(x: torch.Tensor, fmt: Format, rounding: str, overflow: str, generator) -> torch.Tensor:

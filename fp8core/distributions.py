@@ -70,7 +70,7 @@ def distribution(x, q: QuantizedTensor, *, scaled: bool) -> Distribution:
     if fmt.min_subnormal is not None:
         fate[magnitude < fmt.min_normal] = 1
     fate[value == 0] = 0
-    fate[magnitude > fmt.max + 2.0 ** (fmt.emax - fmt.mantissa_bits - 1)] = 3
+    fate[magnitude > fmt.max + fmt.ulp_at_max / 2] = 3
     fate[~as_matrix(as_tensor(q.dequantize())).isfinite()] = 4
     binned = magnitude if scaled else original
     countable = binned.isfinite() & (binned > 0)

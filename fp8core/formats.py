@@ -76,6 +76,11 @@ class Format:
         return math.frexp(self.max)[1] - 1
 
     @property
+    def ulp_at_max(self) -> float:
+        """Distance of the largest finite value to its neighbour below, within its binade."""
+        return math.ldexp(1.0, max(self.emin, self.emax) - self.mantissa_bits)
+
+    @property
     def dynamic_range_binades(self) -> float:
         """log2 of the largest over the smallest positive value."""
         return math.log2(self.max) - math.log2(self.min_positive)

@@ -141,8 +141,7 @@ def _in_ulps(x64, usable, q: QuantizedTensor):
     scaled = as_matrix(x64) / scale
     value = as_matrix(decode(as_integers(q.codes), fmt)).to(torch.float64)
     in_ulps = (scaled - value).abs() / ulp_of(scaled.abs(), fmt)
-    half_ulp = 2.0 ** (fmt.emax - fmt.mantissa_bits - 1)
-    return torch.where(as_matrix(usable), in_ulps, 0.0), scaled.abs() > fmt.max + half_ulp
+    return torch.where(as_matrix(usable), in_ulps, 0.0), scaled.abs() > fmt.max + fmt.ulp_at_max / 2
 
 
 def _by_binade(x64, error, usable):

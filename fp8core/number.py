@@ -153,7 +153,7 @@ def text_of(code: int, format: str | Format, rounding: str = "half_even", overfl
     """Return a text from which `explain` comes back to this code: its value where that is encoded so, else the code itself."""
     fmt = parse_format(format)
     value = describe_code(code, fmt).value
-    return repr(value) if _encode(value, fmt, rounding, overflow) == code else hex_text(code, fmt)
+    return repr(value).removesuffix(".0") if _encode(value, fmt, rounding, overflow) == code else hex_text(code, fmt)
 
 
 def _report(x: float, code: int, fmt: Format, rounding: str, overflow: str) -> NumberReport:

@@ -47,6 +47,12 @@ def test_rounding_to_nearest_costs_at_most_half_an_ulp_unless_clipped(name):
     assert (r.max_ulp <= 0.5 + 1e-12) == (r.saturation == 0)
 
 
+def test_formats_of_subnormals_only_have_the_ulp_of_their_only_binade():
+    x = [1.0, 1.95, 0.01]
+    assert fp8.measure(x, fp8.quantize(x, "e1m6")).max_ulp <= 0.5
+    assert fp8.parse_format("e1m6").ulp_at_max == 2.0**-5
+
+
 def test_saturation_counts_what_is_clipped_by_more_than_half_an_ulp():
     x = [448.0, 463.9, 464.0, 464.1, 1e9, -1e9, 1.0, 0.0]
     for overflow, lost in (("saturate", 0), ("ieee", 3)):

@@ -78,8 +78,7 @@ def product_error(a, b, recipe: str | Recipe) -> ProductError:
         ValueError: shapes that do not fit, an empty matrix, an unknown recipe.
     """
     recipe, a, b = parse_recipe(recipe), as_tensor(a), as_tensor(b)
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0] or not a.numel() or not b.numel():
-        raise ValueError(f"a has shape {tuple(a.shape)} and b has shape {tuple(b.shape)}: (M, K) and (K, N) with one K are needed, none of them 0")
+    _check_shapes(a, b)
     b_rows = b.T.contiguous()
     qa, qb = quantize(a, recipe), quantize(b_rows, recipe)
     report_a, report_b = measure(a, qa), measure(b_rows, qb)
@@ -126,18 +125,30 @@ def outlier_effect(a, b, recipes: Sequence[str], factors: Sequence[float]) -> tu
     a, b = as_tensor(a), as_tensor(b)
     if a.ndim != 2 or a.shape[1] < 2:
         raise ValueError(f"a has shape {tuple(a.shape)}: (M, K) with K of at least 2 is needed, one column for the outlier and one for the rest")
-    return tuple(_outlier_error(a, b, parse_recipe(recipe), factor) for recipe in recipes for factor in factors)
+    for factor in factors:
+        if not 0 < factor < math.inf:
+            raise ValueError(f"factor = {factor!r}: it is a finite number above 0")
+    return tuple(point for recipe in recipes for point in _outlier_errors(a, b, parse_recipe(recipe), factors))
 
 
-def _outlier_error(a: torch.Tensor, b: torch.Tensor, recipe: Recipe, factor: float) -> OutlierError:
-    if not 0 < factor < math.inf:
-        raise ValueError(f"factor = {factor!r}: it is a finite number above 0")
-    changed = a.clone()
-    changed[:, 0] *= factor
-    whole = product_error(changed, b, recipe)
-    a_hat, b_hat = (quantize(x, recipe).dequantize().to(torch.float64) for x in (changed, b.T.contiguous()))
-    others = a[:, 1:].to(torch.float64) @ b[1:].to(torch.float64)
-    return OutlierError(recipe.name, factor, whole.sqnr_db, sqnr_db(others, a_hat[:, 1:] @ b_hat[:, 1:].T), whole.underflow_a)
+def _outlier_errors(a: torch.Tensor, b: torch.Tensor, recipe: Recipe, factors: Sequence[float]) -> list[OutlierError]:
+    _check_shapes(a, b)
+    b64, b_hat = b.to(torch.float64), quantize(b.T.contiguous(), recipe).dequantize().T.to(torch.float64)
+    others = a[:, 1:].to(torch.float64) @ b64[1:]
+    points = []
+    for factor in factors:
+        changed = a.clone()
+        changed[:, 0] *= factor
+        a_hat = quantize(changed, recipe).dequantize().to(torch.float64)
+        exact, got = changed.to(torch.float64) @ b64, a_hat @ b_hat
+        underflow = int(((changed != 0) & (a_hat == 0)).sum()) / changed.numel()
+        points.append(OutlierError(recipe.name, factor, sqnr_db(exact, got), sqnr_db(others, a_hat[:, 1:] @ b_hat[1:]), underflow))
+    return points
+
+
+def _check_shapes(a: torch.Tensor, b: torch.Tensor) -> None:
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0] or not a.numel() or not b.numel():
+        raise ValueError(f"a has shape {tuple(a.shape)} and b has shape {tuple(b.shape)}: (M, K) and (K, N) with one K are needed, none of them 0")
 
 
 def independent_db(*sqnrs_db: float) -> float:

@@ -1,0 +1,45 @@
+"""What happens to a tensor?"""
+
+import streamlit as st
+
+from pages.ui import frame, report_tables
+from pages.ui import tensor_reports as work
+from pages.ui.charts import distributions as charts
+from pages.ui.language import tr
+from pages.ui.upload import as_text, uploaded_checkpoint
+
+view = frame.page(__file__, "format", "granularity", "rule", "scale_format", "rounding", "overflow", "source", "size", "seed", "outlier", "tail")
+chosen = work.choose_tensor(view, uploaded_checkpoint())
+if chosen is None:
+    st.stop()
+recipe = work.chosen_recipe(view)
+bare = work.chosen_recipe(view, granularity="none")
+report = work.report(chosen, recipe)
+
+st.subheader(tr("{tensor}, {shape}, in {recipe}").format(tensor=as_text(chosen.title), shape=" × ".join(map(str, chosen.x.shape)), recipe=as_text(recipe.title)), anchor=False)
+report_tables.headline(report)
+
+left, right = st.columns(2)
+with left:
+    st.markdown(f"**{tr('As it is')}**")
+    picture = charts.histogram(work.by_binade(chosen, bare, scaled=False), recipe.fmt, axis=tr("|x|"))
+    frame.figure(picture, "before", tr("**What you see:** one bar per doubling of the magnitude, over the range of the format without any scale. Numbers left of the range become zero, numbers right of it are clipped."))
+with right:
+    st.markdown(f"**{tr('Divided by its scale')}**" if recipe.scaling else f"**{tr('No scale is used')}**")
+    picture = charts.histogram(work.by_binade(chosen, recipe, scaled=True), recipe.fmt, axis=tr("|x| / scale"))
+    frame.figure(picture, "after", tr("**What you see:** the same numbers, each divided by the scale of its block. A good scale moves the largest to the right end of the range, so that as few as possible fall out at the left."))
+
+left, right = st.columns(2)
+with left:
+    view = frame.control("zoom")
+    picture = charts.linear(work.on_a_line(chosen, recipe, view.zoom), recipe.fmt)
+    frame.figure(picture, "linear", tr("**What you see:** the middle of the distribution on a linear axis, and every number of the format as a tick. Zoom in until the gaps between the ticks show."))
+with right:
+    st.markdown(f"**{tr('Precision, binade by binade')}**", help=tr("Drawn for binades with at least 20 numbers."))
+    frame.figure(charts.error_by_binade({recipe.title: report, tr("without scale"): work.report(chosen, bare)}), "binades", tr("**What you see:** floating point keeps the same ratio of signal to error over its normal range, then loses 6 dB with every halving; integers lose 6 dB from the start."))
+
+st.subheader(tr("The whole report"), anchor=False)
+frame.table(report_tables.rows({recipe.title: report, tr("without scale"): work.report(chosen, bare)}), "distribution_report")
+frame.explain(tr("Is a high SQNR good?"), tr("SQNR weighs numbers by their energy, so the largest dominate it. A tensor whose small half is flushed to zero can still read 32 dB: read it beside the share that is flushed."))
+if code := work.as_python(chosen, recipe):
+    frame.copy_python(code)

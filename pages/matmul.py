@@ -1,0 +1,50 @@
+"""What survives a product?"""
+
+import streamlit as st
+
+from pages.ui import frame, products
+from pages.ui.charts import matmul as charts
+from pages.ui.language import tr
+
+view = frame.page(__file__, "source", "seed", "outlier", "tail", "recipes", "inner")
+growth, at_inner = products.growth(view), products.at_inner(view)
+k = at_inner[0].k
+
+st.markdown(
+    tr("A is the tensor you chose, cut to {rows} rows; B holds normal random numbers. Both are quantized with the same recipe, blocks along K, and A · B is compared with the product of the matrices before that. Sums are taken in float64, so that only the quantization shows.").format(rows=products.SIDE)
+)
+st.subheader(tr("Longer sums, larger errors"), anchor=False)
+left, right = st.columns(2)
+with left:
+    frame.figure(charts.growth_figure(growth), "matmul_growth", tr("**What you see:** the rounding errors of the K terms are as often up as down, so that their sum grows like √K, not like K."))
+with right:
+    frame.figure(charts.sqnr_figure(growth), "matmul_sqnr", tr("**What you see:** the product itself grows like √K too, as long as its terms have mean zero. So its SQNR stays where it is: about 3 dB below that of A and B, because both bring noise. An integer with one scale loses a little as K grows, because more numbers hold a larger largest one."))
+
+st.subheader(tr("By recipe, at K = {k}").format(k=k), anchor=False)
+if k < view.inner:
+    st.caption(tr("This tensor has {k} columns only.").format(k=k))
+frame.table(products.table(at_inner), "products", column_config=products.columns())
+
+st.subheader(tr("One loud column"), anchor=False)
+if k > 1:
+    note = tr("**What you see:** the first column of A is made larger and larger, and the curve is what becomes of all the other columns' share of the product. An integer with one scale loses 20 dB with every factor of ten; floating point keeps its precision until the small numbers fall below its range; blocks confine the damage. The SQNR of the whole product (hover) hides all of it, because the loud column dominates it.")
+    frame.figure(charts.outlier_figure(products.outliers(view)), "matmul_outlier", note)
+else:
+    st.info(tr("This tensor has one column; there is no other that an outlier could harm."))
+
+frame.explain(
+    tr("Why is the product 3 dB worse than its factors?"),
+    tr("Write Â = A + E and B̂ = B + F. Then ÂB̂ = AB + EB + AF + EF, and EF is small. EB carries the noise share of A, AF that of B. If the errors do not depend on the numbers, the two shares add: two factors with 30 dB each give 27 dB. The table's column \"if errors were independent\" is that sum; where the measured value differs much, errors and numbers do depend on each other, as they do with outliers."),
+)
+frame.explain(
+    tr("What is not shown here?"),
+    tr("A kernel adds in finite precision, and some FP8 units keep fewer bits than float32 while they add. That error comes on top, and it grows with K. The page \"Benchmark\" measures kernels as they are."),
+)
+frame.copy_python(f'''
+from fp8core.gemm.error import product_error, random_pair
+
+a, b = random_pair({products.SIDE}, {products.SIDE}, {k}, seed=0)  # normal numbers; put your own matrices here
+for recipe in {list(view.recipes)}:
+    e = product_error(a, b, recipe)
+    print(f"{{recipe:20}} A {{e.sqnr_a_db:6.2f}} dB, B {{e.sqnr_b_db:6.2f}} dB, product {{e.sqnr_db:6.2f}} dB, largest error {{e.max_abs_error:.3g}}")
+''')

@@ -1,0 +1,64 @@
+"""What happens to one number? Its bits, its neighbours, all the numbers that share its code, and its fate in every format."""
+
+import math
+
+import streamlit as st
+
+from fp8core.formats import parse_format
+from fp8core.number import across, explain, text_of
+from pages.ui import frame
+from pages.ui.bits import draw_bits
+from pages.ui.charts import number as charts
+from pages.ui.language import tr
+from pages.ui.number_tables import formula, kind_word, number_columns, number_or_dash, percent, sharers, value_text
+from pages.ui.upload import as_text
+
+view = frame.page(__file__, "number", "format", "rounding", "overflow")
+fmt = parse_format(view.format)
+try:
+    report = explain(view.number, fmt, view.rounding, view.overflow)
+except ValueError as error:
+    st.warning(as_text(str(error)))
+    st.stop()
+
+
+def flip(position: int) -> None:
+    """Put the number whose code differs in one bit into the URL."""
+    frame.change(number=text_of(report.code.code ^ 1 << position, fmt, view.rounding, view.overflow))
+
+
+st.subheader(tr("{number} in {format}").format(number=as_text(view.number), format=fmt.title), anchor=False)
+draw_bits(report.code.code, fmt.fields, flip)
+st.markdown(f"`{report.code.hex}` &nbsp; = &nbsp; {formula(report.code.arithmetic)}")
+shown = (
+    (tr("Value"), value_text(report.value), tr("The number that the code stands for, to nine digits. The line above is exact.")),
+    (tr("Error"), number_or_dash(report.error), tr("Value minus number.")),
+    (tr("Relative error"), percent(report.relative_error), tr("Error divided by the number.")),
+    (tr("Error in ulp"), number_or_dash(report.error_ulps), tr("Error in units of the distance between neighbours here. Rounding to nearest stays within 0.5 unless the number is out of range.")),
+    (tr("Kind"), kind_word(report.code.kind), tr("Normal numbers have full precision, subnormal ones fewer significant bits.")),
+)
+for column, (label, text, help) in zip(st.columns([3, 2, 2, 2, 2]), shown, strict=True):
+    column.metric(label, text, help=help)
+
+st.subheader(tr("Its neighbours, and who shares its code"), anchor=False)
+if math.isfinite(report.value):
+    frame.figure(charts.number_line(report), "number_line", sharers(report, view.rounding))
+else:
+    st.info(sharers(report, view.rounding))
+
+st.subheader(tr("The same number in every format"), anchor=False)
+reports = across(report.x, rounding=view.rounding, overflow=view.overflow)
+if any(r.relative_error > 0 for r in reports):
+    frame.figure(charts.errors_figure(reports), "errors", tr("The shorter the bar, the closer the format comes. 100 % means that nothing of the number is left, or that it is far beyond the largest value."))
+else:
+    st.info(tr("No format has a relative error to draw here: each holds this number exactly, or it is zero, infinite or not a number."))
+frame.table(number_columns(reports), "number_in_every_format", height="content", column_config={tr("bits"): st.column_config.TextColumn(width=270)})
+frame.explain(
+    tr("How does a number get its code?"),
+    tr(
+        "The exponent field picks the binade, the stretch between two powers of two that the number lies in. The mantissa counts equal steps within it. "
+        "A number between two steps is rounded; a tie goes to the even code, unless you choose another rounding. "
+        "Below the smallest normal binade the steps stay as they are: these numbers are subnormal, and below half of the first step only zero is left."
+    ),
+)
+frame.copy_python(f'from fp8core.number import explain\n\nr = explain({view.number!r}, "{fmt.name}", rounding="{view.rounding}", overflow="{view.overflow}")\nprint(r.code.arithmetic, r.error, r.interval)')

@@ -1,0 +1,237 @@
+"""The frame round every page: title, menu, shared controls, the URL, and the pieces a page is made of.
+
+One rule: the URL is always written, in full, from the View; it is read only when the page or the URL is not what was written last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from pages.ui import theme
+from pages.ui.cached import prepare_server
+from pages.ui.language import tr, use_language
+from pages.ui.upload import as_text
+from pages.ui.view import CONTROLS, Choice, Choices, Integer, Refused, Text, View
+
+NAME = "FP8 Explorer"
+
+
+@dataclass(frozen=True)
+class Page:
+    title: str
+    question: str
+    icon: str
+    heading: str = ""
+
+
+PAGES: dict[str, Page] = {
+    "app.py": Page("Overview", "What does 8-bit floating point do to numbers, tensors, layers and matrix products?", ":material/home:", NAME),
+    "pages/formats.py": Page("Formats", "Which numbers exist?", ":material/straighten:"),
+    "pages/number.py": Page("One number", "What happens to one number?", ":material/pin:"),
+    "pages/distributions.py": Page("Distributions", "What happens to a tensor?", ":material/bar_chart:"),
+    "pages/scaling.py": Page("Scaling", "What does the scale do?", ":material/grid_on:"),
+    "pages/layers.py": Page("Layers", "Which layers suffer?", ":material/layers:"),
+    "pages/matmul.py": Page("Matrix product", "What survives a product?", ":material/close:"),
+    "pages/benchmark.py": Page("Benchmark", "How fast is it here?", ":material/speed:"),
+}
+
+_VIEW, _WRITTEN, _REFUSED = "frame_view", "frame_written", "frame_refused"
+_TOOLBAR = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"], "toImageButtonOptions": {"format": "svg"}}
+
+
+def page(file: str, *controls: str) -> View:
+    """Draw title, question, menu and controls of a page -> what the visitor chose. The first call of every page.
+
+    Args:
+        file: the page's `__file__`.
+        controls: names of `View` fields, drawn in the sidebar under the headings of their groups.
+    """
+    name = Path(file).name
+    path = next(key for key in PAGES if Path(key).name == name)
+    about = PAGES[path]
+    st.set_page_config(page_title=f"{about.title} · {NAME}", layout="wide")
+    use_language(st.context.locale)
+    prepare_server()
+    view = _incoming(path)
+    with st.sidebar:
+        st.markdown(f"**{NAME}**")
+        for key, each in PAGES.items():
+            st.page_link(key, label=tr(each.title), icon=each.icon)
+        group = None
+        for control in controls:
+            if CONTROLS[control].group != group:
+                group = CONTROLS[control].group
+                st.markdown(f"**{tr(group)}**")
+            view = replace(view, **{control: _draw(control, view)})
+        st.caption(tr("The address holds every setting: copy it to share what you see."))
+    _keep(view, path)
+    st.title(about.heading or tr(about.title), anchor=False)
+    st.markdown(f"#### {tr(about.question)}")
+    refused, brought = st.session_state.get(_REFUSED, ((), view))
+    if view == brought:  # until the visitor changes something
+        _tell(refused)
+    return view
+
+
+def control(name: str) -> View:
+    """Draw one more shared control where the page stands -> the view with it."""
+    view = st.session_state[_VIEW]
+    view = replace(view, **{name: _draw(name, view)})
+    _keep(view, st.session_state[_WRITTEN][0])
+    return view
+
+
+def change(**values: Any) -> None:
+    """Set fields of the view from a callback (`on_click=`, `on_change=`, `on_select=`), before the next run draws their widgets.
+
+    Raises:
+        ValueError: a value that the control does not allow.
+    """
+    view = replace(st.session_state[_VIEW], **values)
+    st.session_state[_VIEW] = view
+    _seed(view, values)
+
+
+def is_dark() -> bool:
+    """Whether the visitor's theme is dark."""
+    return st.context.theme.type == "dark"
+
+
+def figure(drawing: go.Figure, key: str, note: str = "", **chart: Any):
+    """Draw a figure in the visitor's theme, and below it one sentence on what one sees -> what `st.plotly_chart` returns.
+
+    Args:
+        note: Markdown, already translated.
+        chart: further arguments of `st.plotly_chart`, such as `on_select`, `selection_mode`, `config`.
+    """
+    theme.styled(drawing, is_dark())
+    if drawing.layout.uirevision is None:
+        drawing.layout.uirevision = key
+    chart["config"] = _TOOLBAR | chart.get("config", {})
+    shown = st.plotly_chart(drawing, key=key, theme=None, **chart)
+    if note:
+        st.caption(note)
+    return shown
+
+
+def table(rows: Any, name: str, **dataframe: Any):
+    """Draw a table with a button that downloads it as CSV -> what `st.dataframe` returns.
+
+    Args:
+        rows: a DataFrame, or what makes one: a dict of columns, a list of dicts.
+        name: key of the widgets and name of the file, without ".csv".
+        dataframe: further arguments of `st.dataframe`, such as `column_config`, `on_select`, `height`.
+    """
+    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
+    shown = st.dataframe(frame, key=f"{name}_table", **{"hide_index": True} | dataframe)
+    st.download_button(
+        tr("Download as CSV"), frame.to_csv(index=False).encode("utf-8-sig"), f"{name}.csv", "text/csv",
+        key=f"{name}_csv", icon=":material/download:", type="tertiary", on_click="ignore",
+    )  # fmt: skip
+    return shown
+
+
+def copy_python(code: str) -> None:
+    """Show the code that gives the same numbers in a plain interpreter; its copy button is Streamlit's own."""
+    with st.expander(tr("The same in Python"), icon=":material/code:"):
+        st.code(code.strip(), language="python")
+
+
+def explain(title: str, text: str, expanded: bool = False) -> None:
+    """Draw a foldable paragraph of Markdown, both already translated."""
+    with st.expander(title, expanded=expanded, icon=":material/help:"):
+        st.markdown(text)
+
+
+def link(path: str, label: str, **values: Any) -> None:
+    """Draw a link to a page in a chosen state: the values here, defaults elsewhere.
+
+    Raises:
+        ValueError: a value that a control does not allow.
+    """
+    st.page_link(path, label=label, icon=PAGES[path].icon, query_params=View(**values).to_query())
+
+
+def _incoming(path: str) -> View:
+    """The view before this run's controls.
+
+    A first visit, a pasted link and the back button bring a query; a click on the menu brings none, and the last view carries over.
+    """
+    query, last = st.query_params.to_dict(), st.session_state.get(_VIEW, View())
+    if st.session_state.get(_WRITTEN) == (path, query):
+        return last
+    view, refused = View.from_query(query) if query else (last, ())
+    st.session_state[_REFUSED] = refused, view
+    _seed(view, CONTROLS)
+    return view
+
+
+def _seed(view: View, names: Iterable[str]) -> None:
+    for name in names:
+        st.session_state[name] = getattr(view, name)
+
+
+def _keep(view: View, path: str) -> None:
+    query = view.to_query()
+    st.session_state[_VIEW], st.session_state[_WRITTEN] = view, (path, query)
+    if st.query_params.to_dict() != query:
+        st.query_params.from_dict(query)
+
+
+def _draw(name: str, view: View) -> Any:
+    """Draw the widget of one field -> its value; a value that is not allowed is answered with the rule and leaves the last good one."""
+    about = CONTROLS[name]
+    current = getattr(view, name)
+    if name not in st.session_state:  # Streamlit forgets a widget that one run did not draw
+        st.session_state[name] = current
+    value = _WIDGETS[type(about)](name, about)
+    try:
+        return about.checked(value)
+    except ValueError as error:
+        st.caption(":red[" + _sentence(tr("{key} = {text} {rule}; {shown} is shown instead."), Refused(tr(about.label), about.text(value), str(error), about.text(current))) + "]")
+        return current
+
+
+def _draw_choice(name: str, about: Choice):
+    words = {"label": tr(about.label), "options": about.listed(), "format_func": lambda option: tr(about.title(option)), "key": name, "help": tr(about.help) or None}
+    if about.widget == "slider":
+        return st.select_slider(**words)
+    if about.widget == "buttons":
+        return st.segmented_control(**words, required=True)
+    return st.selectbox(**words)
+
+
+def _draw_choices(name: str, about: Choices):
+    return tuple(st.multiselect(tr(about.label), about.listed(), format_func=lambda option: tr(about.title(option)), key=name, help=tr(about.help) or None))
+
+
+def _draw_integer(name: str, about: Integer):
+    return st.number_input(tr(about.label), about.low, about.high, key=name, help=tr(about.help) or None)
+
+
+def _draw_text(name: str, about: Text):
+    return st.text_input(tr(about.label), max_chars=about.longest, key=name, help=tr(about.help) or None)
+
+
+_WIDGETS = {Choice: _draw_choice, Choices: _draw_choices, Integer: _draw_integer, Text: _draw_text}
+
+
+def _tell(refused: tuple[Refused, ...], most: int = 4) -> None:
+    if refused:
+        lines = [_sentence(tr("{key} = {text} in this link {rule}; {shown} is shown instead."), each) for each in refused[:most]]
+        if len(refused) > most:
+            lines.append(tr("{count} more settings in this link are not used.").format(count=len(refused) - most))
+        st.warning("  \n".join(lines))
+
+
+def _sentence(pattern: str, refused: Refused) -> str:
+    short = refused.text if len(refused.text) <= 40 else refused.text[:40] + "…"
+    words = {"key": as_text(refused.key), "text": as_text(short), "rule": tr(refused.rule), "shown": as_text(refused.shown) or tr("nothing")}
+    return pattern.format(**words)

@@ -1,0 +1,90 @@
+"""Errors of products for a page: the matrices of a view, computed once per recipe, and turned into a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+import torch
+
+from fp8core.gemm.error import OutlierError, ProductError, error_growth, outlier_effect, random_pair
+from fp8core.models import load_weights
+from fp8core.recipes import RECIPES
+from fp8core.samples import SAMPLES, make_sample
+from pages.ui.language import tr
+from pages.ui.view import View
+
+SIDE = 64  # rows of A and columns of B: 4096 elements of the product are enough for a steady rms
+LONGEST = 4096
+SHORTEST = 16
+FACTORS = tuple(step * 10.0**power for power in range(7) for step in (1, 3)) + (1e7,)
+
+
+def growth(view: View) -> list[ProductError]:
+    """Errors for every recipe at K = 16, 32 and so on up to the longest that the tensor has."""
+    return [point for recipe in view.recipes for point in _growth(*_source(view), recipe)]
+
+
+def at_inner(view: View) -> list[ProductError]:
+    """Errors for every recipe at the chosen K, or at the tensor's own where that is shorter."""
+    return [point for recipe in view.recipes for point in _growth(*_source(view), recipe, (view.inner,))]
+
+
+def outliers(view: View) -> list[OutlierError]:
+    """What an outlier column leaves, for every recipe, at the chosen K."""
+    return [point for recipe in view.recipes for point in _outliers(*_source(view), recipe, view.inner)]
+
+
+def table(errors: Sequence[ProductError]) -> list[dict]:
+    """One row per recipe."""
+    return [
+        {
+            tr("recipe"): RECIPES[e.recipe].title,
+            tr("SQNR of A (dB)"): round(e.sqnr_a_db, 2),
+            tr("SQNR of B (dB)"): round(e.sqnr_b_db, 2),
+            tr("SQNR of A·B (dB)"): round(e.sqnr_db, 2),
+            tr("if errors were independent (dB)"): round(e.independent_db, 2),
+            tr("largest error"): e.max_abs_error,
+            tr("rms error"): e.rms_error,
+            tr("1 − cosine"): 1 - e.cosine,
+            tr("A flushed to zero (%)"): round(100 * e.underflow_a, 3),
+            tr("B flushed to zero (%)"): round(100 * e.underflow_b, 3),
+            tr("bits per value"): round(e.bits_per_value, 3),
+        }
+        for e in errors
+    ]
+
+
+def columns() -> dict:
+    """How the table's numbers are shown."""
+    return {name: st.column_config.NumberColumn(format="%.3g") for name in (tr("largest error"), tr("rms error"), tr("1 − cosine"))}
+
+
+def _source(view: View) -> tuple:
+    return view.source, view.seed, view.outlier, view.tail
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _pair(source: str, seed: int, outlier: float, tail: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """A: rows of the tensor, at most (64, 4096). B (K, 64): normal numbers."""
+    if source in SAMPLES:
+        a = make_sample(source, (SIDE, LONGEST), seed=seed, outlier=outlier, tail=tail)
+    else:
+        model, name = source.split("/", 1)
+        matrix = load_weights(model).read(name).float()
+        a = matrix.reshape(matrix.shape[0], -1)[:SIDE, :LONGEST]
+    return a, random_pair(1, SIDE, a.shape[1], seed=1000 + seed)[1]
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _growth(source: str, seed: int, outlier: float, tail: float, recipe: str, ks: tuple[int, ...] = ()) -> tuple[ProductError, ...]:
+    a, b = _pair(source, seed, outlier, tail)
+    depth = a.shape[1]
+    doubling = tuple(SHORTEST << n for n in range(32) if SHORTEST << n <= depth) or (depth,)
+    return error_growth(a, b, [recipe], [min(k, depth) for k in ks] or doubling)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _outliers(source: str, seed: int, outlier: float, tail: float, recipe: str, inner: int) -> tuple[OutlierError, ...]:
+    a, b = _pair(source, seed, outlier, tail)
+    return outlier_effect(a[:, :inner], b[:inner], [recipe], FACTORS)

@@ -1,0 +1,44 @@
+"""An ErrorReport in words and tables, the same on every page that shows one."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from fp8core.metrics import ErrorReport
+from pages.ui.language import tr
+
+
+def headline(report: ErrorReport) -> None:
+    """Draw the six numbers that matter first."""
+    shown = (
+        (tr("SQNR"), decibel(report.sqnr_db), tr("Signal to quantization noise: 20 log₁₀(‖x‖ / ‖x − x̂‖). 6 dB more is half the error.")),
+        (tr("Flushed to zero"), percent(report.underflow), tr("Share of all numbers that were not zero and became zero.")),
+        (tr("Saturated"), percent(report.saturation), tr("Share of all numbers more than half an ulp beyond the largest number that the scale allows.")),
+        (tr("Largest error"), f"{report.max_abs:.3g}", tr("The largest |x − x̂|, in the units of the tensor.")),
+        (tr("Cosine"), f"{report.cosine:.6f}", tr("Cosine of the angle between the tensor and its quantized form; 1 is the same direction.")),
+        (tr("Bits per number"), f"{report.bits_per_value:.4g}", tr("Stored bits, scales included.")),
+    )
+    for column, (label, value, help) in zip(st.columns(len(shown)), shown, strict=True):
+        column.metric(label, value, help=help)
+
+
+def rows(reports: dict[str, ErrorReport]) -> list[dict]:
+    """One row per recipe, every scalar of its report."""
+    return [
+        {
+            tr("recipe"): name, tr("SQNR (dB)"): round(r.sqnr_db, 3), tr("MSE"): f"{r.mse:.6g}", tr("largest error"): f"{r.max_abs:.6g}", tr("largest error (ulp)"): round(r.max_ulp, 4),
+            tr("cosine"): round(r.cosine, 8), tr("flushed (%)"): round(100 * r.underflow, 4), tr("saturated (%)"): round(100 * r.saturation, 4), tr("codes used"): r.codes_used or None,
+            tr("exact zeros"): r.zeros, tr("NaN"): r.nans, tr("infinite"): r.infs, tr("lost"): r.lost, tr("bits per number"): round(r.bits_per_value, 5),
+        }
+        for name, r in reports.items()
+    ]  # fmt: skip
+
+
+def percent(share: float) -> str:
+    """A share in per cent, short enough for a headline."""
+    return "< 0.001 %" if 0 < share < 1e-5 else f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.1f} %"
+
+
+def decibel(value: float) -> str:
+    """A ratio in dB; an exact result says so."""
+    return tr("exact") if value == float("inf") else "–" if value != value else f"{value:.2f} dB"

@@ -1,0 +1,157 @@
+"""One tensor under one recipe, for a page: which tensor, which recipe, and what fp8core says of the pair, computed once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+import streamlit as st
+import torch
+
+from fp8core.checkpoints import Checkpoint, CheckpointError
+from fp8core.distributions import Distribution, LinearView, Maps, distribution, linear_view, maps
+from fp8core.layers import as_layer, kind_of
+from fp8core.metrics import ErrorReport, measure
+from fp8core.quantized import quantize
+from fp8core.recipes import Recipe, make_recipe
+from fp8core.samples import SAMPLES
+from fp8core.scaling import ScaleSpec, parse_granularity
+from pages.ui import cached
+from pages.ui.language import tr
+from pages.ui.upload import as_text, upload_key
+from pages.ui.view import View
+
+MOST_NUMBERS = 1 << 22  # of one tensor: measuring it takes about 0.5 GB for a moment
+STOCHASTIC_SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """A tensor and what identifies it in a cache and in a program.
+
+    Args:
+        key: tells two tensors apart, whatever they hold.
+        code: Python that gives `x`; empty for an upload, whose file only the visitor has.
+    """
+
+    key: str
+    title: str
+    x: torch.Tensor
+    code: str = ""
+
+
+def choose_tensor(view: View, upload: Checkpoint | None) -> Chosen | None:
+    """Return the tensor that the visitor chose: out of an uploaded file before the source in the view; None where that cannot be read."""
+    if upload is not None:
+        return _uploaded(upload)
+    x = cached.tensor(view.source, view.size, view.seed, view.outlier, view.tail)
+    if view.source in SAMPLES:
+        key = f"{view.source}/{view.size}/{view.seed}/{view.outlier}/{view.tail}"
+        code = f'from fp8core.samples import make_sample\n\nx = make_sample("{view.source}", {tuple(x.shape)}, seed={view.seed}, outlier={view.outlier}, tail={view.tail})'
+        return Chosen(key, tr(SAMPLES[view.source].label), x, code)
+    model, name = view.source.split("/", 1)
+    x = as_layer(x, kind_of(name, x.shape))
+    code = f'from fp8core.models import load_weights\n\nx = load_weights("{model}").read("{name}").float().reshape{tuple(x.shape)}'
+    return Chosen(view.source, name, x, code)
+
+
+def chosen_recipe(view: View, granularity: str | None = None, rule: str | None = None) -> Recipe:
+    """Return the recipe that the controls spell out, with another granularity or rule where one is given."""
+    granularity = granularity or view.granularity
+    scaling = None if granularity == "none" else ScaleSpec(parse_granularity(granularity), rule or view.rule, view.scale_format)
+    return make_recipe(view.format, scaling, view.rounding, view.overflow)
+
+
+def report(chosen: Chosen, recipe: Recipe) -> ErrorReport:
+    """Measure the tensor under the recipe."""
+    return _report(chosen.key, recipe, chosen.x)
+
+
+def reports(chosen: Chosen, recipes: dict) -> dict:
+    """Measure the tensor under many recipes, {any key: Recipe} -> {the same key: ErrorReport}; a bar shows where that takes time."""
+    found, place, started = {}, st.empty(), time.monotonic()
+    for done, (key, recipe) in enumerate(recipes.items()):
+        if time.monotonic() - started > 0.4:
+            place.progress(done / len(recipes), tr("Recipe {number} of {all}: {name}").format(number=done + 1, all=len(recipes), name=as_text(recipe.name)))
+        found[key] = report(chosen, recipe)
+    place.empty()
+    return found
+
+
+def by_binade(chosen: Chosen, recipe: Recipe, scaled: bool) -> Distribution:
+    """Count the numbers by binade and fate."""
+    return _distribution(chosen.key, recipe, scaled, chosen.x)
+
+
+def on_a_line(chosen: Chosen, recipe: Recipe, zoom: int) -> LinearView:
+    """Count x / scale on a linear axis."""
+    return _linear(chosen.key, recipe, zoom, chosen.x)
+
+
+def in_cells(chosen: Chosen, recipe: Recipe) -> Maps:
+    """Scale and error, cell by cell."""
+    return _maps(chosen.key, recipe, chosen.x)
+
+
+def as_python(chosen: Chosen, recipe: Recipe) -> str:
+    """The program that gives the report's numbers; empty for an upload."""
+    if not chosen.code:
+        return ""
+    scaling = "None" if recipe.scaling is None else repr(recipe.scaling).replace("ScaleSpec", "fp8.ScaleSpec")
+    made = f'fp8.make_recipe("{recipe.format}", {scaling}, rounding="{recipe.rounding}", overflow="{recipe.overflow}")'
+    seed = f", seed={STOCHASTIC_SEED}" if recipe.rounding == "stochastic" else ""
+    return f"import fp8core as fp8\n{chosen.code}\nrecipe = {made}\nprint(fp8.measure(x, fp8.quantize(x, recipe{seed})))"
+
+
+def _uploaded(upload: Checkpoint) -> Chosen | None:
+    name = st.selectbox(tr("Tensor of {file}").format(file=upload.filename), list(upload.infos), key="upload_tensor")
+    try:
+        x = upload.read(name)
+    except CheckpointError as error:
+        st.error(as_text(str(error)))
+        return None
+    if not x.dtype.is_floating_point or not x.numel():
+        st.warning(tr("{name} holds {dtype} in shape {shape}: there are no floating point numbers to quantize. Choose another tensor.").format(name=as_text(name), dtype=x.dtype, shape=tuple(x.shape)))
+        return None
+    x = as_layer(x, kind_of(name, x.shape)).float()
+    x = x if x.ndim == 2 else x.reshape(1, -1)
+    rows = max(MOST_NUMBERS // x.shape[1], 1)
+    if x.shape[0] > rows or x.shape[1] > MOST_NUMBERS:
+        st.info(tr("This tensor has {count} numbers; what you see is of its first {most} at most.").format(count=f"{x.numel():,}", most=f"{MOST_NUMBERS:,}"))
+        x = x[:rows, :MOST_NUMBERS]
+    return Chosen(f"{upload_key()}/{name}", name, x)
+
+
+@st.cache_resource(max_entries=1024, show_spinner=False)
+def _report(key: str, recipe: Recipe, _x: torch.Tensor) -> ErrorReport:
+    with _slots():
+        return measure(_x, _quantize(_x, recipe))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _distribution(key: str, recipe: Recipe, scaled: bool, _x: torch.Tensor) -> Distribution:
+    with _slots():
+        return distribution(_x, _quantize(_x, recipe), scaled=scaled)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _linear(key: str, recipe: Recipe, zoom: int, _x: torch.Tensor) -> LinearView:
+    with _slots():
+        return linear_view(_x, _quantize(_x, recipe), zoom)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _maps(key: str, recipe: Recipe, _x: torch.Tensor) -> Maps:
+    with _slots():
+        return maps(_x, _quantize(_x, recipe))
+
+
+def _quantize(x: torch.Tensor, recipe: Recipe):
+    return quantize(x, recipe, seed=STOCHASTIC_SEED)
+
+
+@st.cache_resource(show_spinner=False)
+def _slots() -> threading.BoundedSemaphore:
+    """At most two tensors are measured at once on this server."""
+    return threading.BoundedSemaphore(2)

@@ -1,0 +1,65 @@
+"""How figures look: one colour per format, one Plotly template for light and dark. No Streamlit.
+
+Families of formats share a hue (Okabe and Ito's, moved towards the middle so that they stand out on white and on near-black);
+charts that show several members of one family add a symbol or a dash.
+"""
+
+from __future__ import annotations
+
+import zlib
+from functools import lru_cache
+
+import plotly.graph_objects as go
+
+ACCENT = "#D55E00"
+NEUTRAL = "#808080"
+SEQUENTIAL = "Viridis"
+DIVERGING = "RdBu"
+
+FORMAT_COLOURS = {
+    "float32": "#808080", "tfloat32": "#A0894F", "bfloat16": "#009E73", "float16": "#55B266",
+    "e4m3fn": "#2389D2", "e4m3": "#49A5E0", "e4m3fnuz": "#4A68C8", "e4m3b11fnuz": "#8298E2", "e3m4": "#22A3B3",
+    "e5m2": "#D55E00", "e5m2fnuz": "#EF8F55",
+    "e3m2fn": "#A5489B", "e2m3fn": "#CC79A7", "e2m1fn": "#8A63D2",
+    "int8": "#D98C00", "int4": "#B5790A", "mxint8": "#DDAA33",
+    "e8m0fnu": "#9C6B4A",
+}  # fmt: skip
+
+FATE_COLOURS = {"flushed": "#C2609A", "subnormal": "#49A5E0", "normal": "#2389D2", "saturated": "#D55E00", "lost": "#808080"}
+
+_SERIES = ("#2389D2", "#D55E00", "#009E73", "#D98C00", "#C2609A", "#49A5E0", "#8A63D2", "#808080")
+_FONT = '"Source Sans", "Noto Sans", sans-serif'
+_GRID = "rgba(128,128,128,0.22)"
+
+
+def colour(format_name: str) -> str:
+    """The colour of a format; formats that are not registered take one of the series by their name, always the same."""
+    return FORMAT_COLOURS.get(format_name) or series(zlib.crc32(format_name.encode()))
+
+
+def series(index: int) -> str:
+    """The colour of the n-th of several things that have none of their own; the ninth repeats the first."""
+    return _SERIES[index % len(_SERIES)]
+
+
+def styled(figure: go.Figure, dark: bool = False) -> go.Figure:
+    """Give a figure this project's template and return it. `frame.figure` calls it once more, with the visitor's theme."""
+    return figure.update_layout(template=_template(dark))
+
+
+@lru_cache(maxsize=2)
+def _template(dark: bool) -> go.layout.Template:
+    ink, paper = ("#E3E7EE", "#1B2029") if dark else ("#262C38", "#FFFFFF")
+    axis = {
+        "automargin": True, "gridcolor": _GRID, "zerolinecolor": "rgba(128,128,128,0.45)", "linecolor": "rgba(128,128,128,0.6)",
+        "ticks": "outside", "tickcolor": "rgba(128,128,128,0.6)", "title": {"font": {"size": 15}, "standoff": 12}, "tickfont": {"size": 14},
+    }  # fmt: skip
+    layout = go.Layout(
+        font={"family": _FONT, "size": 15, "color": ink}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", colorway=_SERIES,
+        margin={"l": 12, "r": 16, "t": 36, "b": 12, "pad": 0}, xaxis=axis, yaxis=axis, hovermode="closest", hoverdistance=40,
+        hoverlabel={"font": {"family": _FONT, "size": 14, "color": ink}, "bgcolor": paper, "bordercolor": "rgba(128,128,128,0.6)", "align": "left"},
+        legend={"font": {"size": 14}, "bgcolor": "rgba(0,0,0,0)", "title": {"font": {"size": 14}}}, coloraxis={"colorbar": {"outlinewidth": 0}},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "rgba(128,128,128,0.7)", "activecolor": ink}, separators=". ",
+    )  # fmt: skip
+    bar = {"outlinewidth": 0, "tickfont": {"size": 13}, "title": {"font": {"size": 14}}}
+    return go.layout.Template(layout=layout, data={"heatmap": [{"colorbar": bar}], "bar": [{"marker": {"line": {"width": 0}}}]})

@@ -1,0 +1,276 @@
+"""What the visitor is looking at, as one frozen value, and its URL form. No Streamlit: the round trip is tested without an app.
+
+A control is one line of `View`. Every value comes out of a closed list or through a check, so that whatever stands in a link is harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cache, lru_cache
+from typing import Any
+
+from fp8core.codec import OVERFLOWS, ROUNDINGS
+from fp8core.formats import FORMATS
+from fp8core.gemm import BACKENDS
+from fp8core.models import MODELS, load_weights
+from fp8core.number import explain
+from fp8core.recipes import RECIPES
+from fp8core.samples import SAMPLES
+from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES
+
+VERSION = "1"
+
+Options = Sequence[Any] | Callable[[], Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a field of `View` may hold, and what it is called.
+
+    Args:
+        label, help: English; they pass through `tr` when they are drawn.
+        group: heading above it in the sidebar.
+    """
+
+    default: Any
+    label: str
+    group: str
+    help: str = ""
+
+    def checked(self, value: Any) -> Any:
+        """Return the value as the field holds it.
+
+        Raises:
+            ValueError: it is not allowed; the message is the rule, to be read after the value.
+        """
+        raise NotImplementedError
+
+    def parse(self, text: str) -> Any:
+        """Read the URL form; raises as `checked` does."""
+        return self.checked(text)
+
+    def text(self, value: Any) -> str:
+        """Write the URL form."""
+        return str(value)
+
+
+@dataclass(frozen=True)
+class Choice(Control):
+    """One out of a closed list.
+
+    Args:
+        options: the list, or what returns it when it is first needed.
+        title: what an option is called, in English.
+        widget: "menu", "slider" or "buttons".
+    """
+
+    options: Options = ()
+    title: Callable[[Any], str] = str
+    widget: str = "menu"
+
+    def listed(self) -> Sequence[Any]:
+        """All options, in order."""
+        return self.options() if callable(self.options) else self.options
+
+    def checked(self, value):
+        if value not in self.listed():
+            raise ValueError("is not one of the choices")
+        return value
+
+    def parse(self, text):
+        return self.checked(next((option for option in self.listed() if str(option) == text), text))
+
+
+@dataclass(frozen=True)
+class Choices(Choice):
+    """At least one out of a closed list, in the visitor's order; comma separated in the URL, where unknown members are left out."""
+
+    def checked(self, value):
+        kept = tuple(dict.fromkeys(value))
+        if not kept:
+            raise ValueError("is empty, and at least one is needed")
+        for option in kept:
+            super().checked(option)
+        return kept
+
+    def parse(self, text):
+        legal = {str(option): option for option in self.listed()}
+        return self.checked(legal[part] for part in text.split(",") if part in legal)
+
+    def text(self, value):
+        return ",".join(map(str, value))
+
+
+@dataclass(frozen=True)
+class Integer(Control):
+    """A whole number from `low` to `high`."""
+
+    low: int = 0
+    high: int = 0
+
+    def checked(self, value):
+        if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value <= self.high:
+            raise ValueError(f"is not a whole number from {self.low} to {self.high}")
+        return value
+
+    def parse(self, text):
+        short_enough = text.isascii() and text.isdigit() and len(text) <= len(str(self.high))
+        return self.checked(int(text) if short_enough else None)
+
+
+@dataclass(frozen=True)
+class Text(Control):
+    """A line of text of at most `longest` characters that `reads` accepts: it raises ValueError for any other."""
+
+    longest: int = 40
+    reads: Callable[[str], Any] = str
+
+    def checked(self, value):
+        if not isinstance(value, str) or len(value) > self.longest or not value.isprintable():
+            raise ValueError(f"is not a line of at most {self.longest} characters")
+        try:
+            self.reads(value)
+        except ValueError as error:
+            raise ValueError("is not a number that can be read") from error
+        return value
+
+
+def choice(default, options: Options, label: str, group: str, help: str = "", title: Callable[[Any], str] = str, widget: str = "menu") -> Any:
+    return field(default=default, metadata={"control": Choice(default, label, group, help, options, title, widget)})
+
+
+def choices(default: tuple, options: Options, label: str, group: str, help: str = "", title: Callable[[Any], str] = str) -> Any:
+    return field(default=default, metadata={"control": Choices(default, label, group, help, options, title)})
+
+
+def integer(default: int, low: int, high: int, label: str, group: str, help: str = "") -> Any:
+    return field(default=default, metadata={"control": Integer(default, label, group, help, low, high)})
+
+
+def text(default: str, longest: int, label: str, group: str, help: str = "", reads: Callable[[str], Any] = str) -> Any:
+    return field(default=default, metadata={"control": Text(default, label, group, help, longest, reads)})
+
+
+@cache
+def sources() -> tuple[str, ...]:
+    """Samples, and every matrix of the bundled models as `model/tensor-name`; read from the headers of the files."""
+    tensors = (f"{model}/{name}" for model in MODELS for name, info in load_weights(model).infos.items() if len(info.shape) >= 2)
+    return (*SAMPLES, *tensors)
+
+
+@lru_cache(maxsize=256)
+def _read_number(text: str) -> None:
+    explain(text, "float32")
+
+
+def _source_title(source: str) -> str:
+    return SAMPLES[source].label if source in SAMPLES else source.replace("/", ": ", 1)
+
+
+def _format_title(name: str) -> str:
+    return FORMATS[name].title
+
+
+def _recipe_title(name: str) -> str:
+    return RECIPES[name].title
+
+
+def _granularity_title(name: str) -> str:
+    words = {"none": "no scale", "tensor": "one scale for the tensor", "row": "one per row", "column": "one per column"}
+    return words.get(name) or f"one per block of {name.replace('x', ' × ')}"
+
+
+def _backend_title(name: str) -> str:
+    return "automatic" if name == "auto" else name
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+_SIDES = {65_536: 256, 262_144: 512, 1_048_576: 1024, 4_194_304: 2048}
+_LENGTHS = (64, 100, 128, 256, 512, 1000, 1024, 2048, 4096)
+_OUTLIERS = tuple(step * 10**power for power in range(7) for step in (1, 3)) + (10_000_000,)
+_AXES = {"log": "logarithmic", "linear": "linear", "scaled": "share of max", "binade": "by binade"}
+_LAYERS_CHARTS = {"dots": "layer by layer", "colours": "table of colours", "outliers": "outliers"}
+
+
+@dataclass(frozen=True)
+class View:
+    """Every shared control. Values are checked, so a View that exists can be drawn.
+
+    Raises:
+        ValueError: a value that its control does not allow.
+    """
+
+    source: str = choice("normal", sources, "Tensor", "Tensor", "A synthetic tensor, or one matrix of a small real model.", _source_title)
+    size: int = choice(262_144, tuple(_SIDES), "Size", "Tensor", "Rows × columns of a synthetic tensor.", lambda n: f"{_SIDES[n]} × {_SIDES[n]}")
+    seed: int = choice(0, tuple(range(10)), "Seed", "Tensor", "Another seed draws another tensor of the same kind.", widget="slider")
+    outlier: int = choice(1, _OUTLIERS, "Outliers (× rms)", "Tensor", "A few numbers are made this many times larger than the rms; 1 plants none.", lambda n: "none" if n == 1 else f"{n:,}".replace(",", " "), "slider")
+    tail: float = choice(3, (1.5, 2, 3, 5, 10, 30), "Degrees of freedom", "Tensor", "Only for Student's t: the fewer, the heavier the tails.", widget="slider")
+    format: str = choice("e4m3fn", tuple(FORMATS), "Format", "Number format", "", _format_title)
+    formats: tuple[str, ...] = choices(("e4m3fn", "e5m2"), tuple(FORMATS), "Formats", "Number format", "Shown side by side, in this order.", _format_title)
+    pattern: str = text("", 24, "A format of your own", "Number format", "A pattern: e, exponent bits, m, mantissa bits, then a bias if you like, as in e3m4, e3m4b3fn or e5m2fnuz; or int with its bits, as in int6.")
+    granularity: str = choice("tensor", ("none", *GRANULARITIES), "Scales", "Scaling", "Which numbers share one scale.", _granularity_title)
+    rule: str = choice("amax", tuple(SCALE_RULES), "Scale rule", "Scaling", "How a scale follows from the largest magnitude of its block (amax).", lambda key: SCALE_RULES[key].title)
+    scale_format: str = choice("float32", tuple(SCALE_FORMATS), "Scale stored as", "Scaling", "The number format of the scales themselves.", lambda key: SCALE_FORMATS[key].title)
+    rounding: str = choice("half_even", tuple(ROUNDINGS), "Rounding", "Rounding", "What happens between two values.", lambda key: _sentence(ROUNDINGS[key]))
+    overflow: str = choice("saturate", tuple(OVERFLOWS), "Overflow", "Rounding", "What happens beyond the largest value.", lambda key: {"saturate": "Saturate", "ieee": "Infinity or NaN"}.get(key, key))
+    axis: str = choice("log", tuple(_AXES), "Axis", "Picture", "", _AXES.__getitem__, "buttons")
+    zoom: int = choice(1, (1, 4, 16, 64), "Zoom", "Picture", "Show only the middle part of the axis.", lambda n: f"× {n}", "buttons")
+    code: int = integer(0, 0, 0xFFFF_FFFF, "Code", "Number", "The bits of a number, read as a whole number.")
+    number: str = text("0.1", 40, "Number", "Number", "A decimal such as 0.1 or -3e-5, a fraction such as 1/3, a power such as 2^-9, inf, nan, or a code such as 0x5E.", _read_number)
+    model: str = choice("minilm", tuple(MODELS), "Model", "Model", "Small real models that come with this project.", lambda key: MODELS[key].label)
+    layer: str = text("", 200, "Layer", "Model")
+    part: str = choice("weights", ("weights", "activations"), "Part", "Model", "Weights, or the inputs of each layer on real data that come with the model.", _sentence, "buttons")
+    layers_chart: str = choice("dots", tuple(_LAYERS_CHARTS), "Picture", "Picture", "", _LAYERS_CHARTS.__getitem__, "buttons")
+    recipes: tuple[str, ...] = choices(("tensor_e4m3", "mxfp8_e4m3", "nvfp4", "int8_tensor"), tuple(RECIPES), "Recipes", "Recipe", "Compared in this order. A recipe is a number format together with a way to scale.", _recipe_title)
+    recipe: str = choice("tensor_e4m3", tuple(RECIPES), "Recipe", "Recipe", "A number format together with a way to scale.", _recipe_title)
+    rows: int = choice(256, _LENGTHS, "M (rows of A)", "Product A (M, K) · B (K, N)", widget="slider")
+    columns: int = choice(256, _LENGTHS, "N (columns of B)", "Product A (M, K) · B (K, N)", widget="slider")
+    inner: int = choice(1024, _LENGTHS, "K (inner length)", "Product A (M, K) · B (K, N)", "Every element of the product is a sum of K terms.", widget="slider")
+    repeats: int = choice(20, (5, 20, 50), "Repeats", "Measurement", "Timed runs of each product; the median is shown.", widget="buttons")
+    backend: str = choice("auto", ("auto", *BACKENDS), "Backend", "Measurement", "What multiplies; automatic takes the first that uses the codes as they are.", _backend_title)
+    recorded: str = choice("shown", ("shown", "hidden"), "Recorded runs", "Measurement", "Runs of other machines that come with this project.", _sentence, "buttons")
+
+    def __post_init__(self):
+        for name, control in CONTROLS.items():
+            value = getattr(self, name)
+            try:
+                object.__setattr__(self, name, control.checked(value))
+            except ValueError as error:
+                raise ValueError(f"{name} = {value!r} {error}") from error
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> tuple[View, tuple[Refused, ...]]:
+        """Read a URL -> the view, and what was not used of it. Unknown keys are ignored; bad values leave the default."""
+        values, refused = {}, []
+        for name, control in CONTROLS.items():
+            if name not in query:
+                continue
+            try:
+                values[name] = control.parse(query[name])
+            except ValueError as error:
+                refused.append(Refused(name, query[name], str(error), control.text(control.default)))
+            else:
+                left_out = set(query[name].split(",")) - set(control.text(values[name]).split(",")) if isinstance(control, Choices) else ()
+                refused += [Refused(name, part, "is not one of the choices", control.text(values[name])) for part in sorted(left_out)[:1]]
+        return cls(**values), tuple(refused)
+
+    def to_query(self) -> dict[str, str]:
+        """Every field, always: a link keeps its meaning when a default changes."""
+        return {"v": VERSION} | {name: control.text(getattr(self, name)) for name, control in CONTROLS.items()}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A value in a link that was not used: `key=text rule; shown is shown instead`. `text` was written by a stranger."""
+
+    key: str
+    text: str
+    rule: str
+    shown: str
+
+
+CONTROLS: dict[str, Control] = {f.name: f.metadata["control"] for f in fields(View)}

@@ -1,0 +1,76 @@
+"""Who may import whom, read from the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = sorted(ROOT.glob("fp8core/**/*.py"))
+CHARTS = sorted(ROOT.glob("pages/ui/charts/*.py"))
+PAGES = [ROOT / "app.py", *sorted(ROOT.glob("pages/*.py"))]
+
+CHAIN = ("formats", "codec", "scaling", "recipes", "quantized", "metrics", "layers")
+PRODUCTS = ("formats", "codec", "scaling", "recipes", "quantized", "gemm", "bench")
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(path: Path, top_level_only: bool = False) -> set[str]:
+    """Dotted names of all that a file imports: `from a import b` gives both a and a.b."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = set()
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{relative(path)}: imports are absolute"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def packages(path: Path, top_level_only: bool = False) -> set[str]:
+    return {name.split(".")[0] for name in imports(path, top_level_only)}
+
+
+def core_modules(path: Path) -> set[str]:
+    return {name.split(".")[1] for name in imports(path) if name.startswith("fp8core.")}
+
+
+@pytest.mark.parametrize("path", CORE, ids=relative)
+def test_the_core_never_draws(path):
+    assert not packages(path) & {"streamlit", "plotly", "pages", "app"}
+
+
+@pytest.mark.parametrize("path", [*CHARTS, *(ROOT / "pages/ui" / name for name in ("theme.py", "view.py", "language.py"))], ids=relative)
+def test_streamlit_stays_out_of_charts_theme_view_and_language(path):
+    assert "streamlit" not in packages(path)
+    assert not imports(path) & {"pages.ui.frame", "pages.ui.cached", "pages.ui.upload"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=relative)
+def test_pages_neither_compute_nor_draw(path):
+    assert not packages(path) & {"torch", "plotly", "numpy"}
+
+
+@pytest.mark.parametrize("chain", [CHAIN, PRODUCTS], ids="-".join)
+def test_the_core_imports_in_one_direction(chain):
+    for place, name in enumerate(chain):
+        later = set(chain[place + 1 :])
+        files = sorted((ROOT / "fp8core" / name).rglob("*.py")) or [ROOT / "fp8core" / f"{name}.py"]
+        for path in files:
+            assert not core_modules(path) & later, f"{relative(path)} comes before {', '.join(sorted(core_modules(path) & later))}"
+
+
+def test_hardware_imports_nothing_of_ours():
+    assert not packages(ROOT / "fp8core/hardware.py") & {"fp8core", "pages"}
+
+
+@pytest.mark.parametrize("path", CORE, ids=relative)
+def test_triton_is_imported_only_in_its_own_files_and_only_when_used(path):
+    if "triton" in path.stem:
+        assert "triton" not in packages(path, top_level_only=True)
+    else:
+        assert "triton" not in packages(path)

@@ -1,0 +1,89 @@
+"""The pages of one tensor, distributions and scaling, as a visitor uses them."""
+
+import io
+import json
+import pickle
+
+import numpy as np
+import pytest
+from test_frame import open_page, view_of
+
+import fp8core as fp8
+from fp8core.samples import make_sample
+
+PATHS = ["pages/distributions.py", "pages/scaling.py"]
+
+
+def metric(app, label):
+    return next(m.value for m in app.metric if m.label == label)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_numbers_shown_are_those_of_fp8core(path):
+    app = open_page(path, {"source": "student_t", "size": "65536", "seed": "3", "outlier": "300", "tail": "2", "format": "e4m3fn", "granularity": "1x32", "rule": "rceil", "scale_format": "e8m0fnu"})
+    x = make_sample("student_t", (256, 256), seed=3, outlier=300, tail=2)
+    report = fp8.measure(x, fp8.quantize(x, "e4m3fn:1x32:rceil:e8m0fnu"))
+    assert metric(app, "SQNR") == f"{report.sqnr_db:.2f} dB"
+    assert metric(app, "Bits per number") == "8.25"
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("fmt", ["float32", "tfloat32", "e8m0fnu", "int4", "e2m1fn"])
+def test_every_kind_of_format_can_be_drawn(path, fmt):
+    for granularity, scale_format in (("none", "float32"), ("1x16", "e4m3fn_float32")):
+        app = open_page(path, {"source": "relu", "size": "65536", "format": fmt, "granularity": granularity, "scale_format": scale_format})
+        assert len(app.get("plotly_chart")) >= 3
+
+
+@pytest.mark.parametrize("query", [{"source": "silero_vad/lstm_cell.weight_ih"}, {"source": "laplace", "size": "65536", "rounding": "stochastic"}], ids=["model tensor", "stochastic"])
+def test_the_python_shown_gives_the_number_shown(query):
+    app = open_page("pages/distributions.py", {"granularity": "row"} | query)
+    assert view_of(app).source == query["source"]
+    scope = {}
+    exec(app.code[0].value.replace("print(", "report = ("), scope)
+    assert metric(app, "SQNR") == f"{scope['report'].sqnr_db:.2f} dB"
+
+
+def npy(array) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=True)
+    return buffer.getvalue()
+
+
+HUGE_HEADER = json.dumps({"w": {"dtype": "F32", "shape": [2_500_000_000], "data_offsets": [0, 10_000_000_000]}}).encode()
+BAD_FILES = {
+    "a pickle renamed": ("w.npy", pickle.dumps({"w": 1})),
+    "an object array": ("w.npy", npy(np.array([1, "a", None], dtype=object))),
+    "a truncated safetensors": ("w.safetensors", (10**5).to_bytes(8, "little") + b'{"w"'),
+    "a header that claims 10 GB": ("w.safetensors", len(HUGE_HEADER).to_bytes(8, "little") + HUGE_HEADER + b"\0" * 64),
+    "an empty file": ("w.npz", b""),
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_a_bad_upload_gets_a_sentence_and_the_page_lives_on(path, kind):
+    app = open_page(path, {"size": "65536"})
+    name, data = BAD_FILES[kind]
+    app.file_uploader[0].set_value((name, data, "application/octet-stream")).run()
+    assert not app.exception
+    assert "This file was not opened." in app.error[0].value
+    assert metric(app, "SQNR")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_an_upload_is_measured(path):
+    x = np.random.default_rng(0).standard_normal((64, 80)).astype(np.float32)
+    app = open_page(path, {"size": "65536", "granularity": "row"})
+    app.file_uploader[0].set_value(("mine.npy", npy(x), "application/octet-stream")).run()
+    assert not app.exception
+    report = fp8.measure(x, fp8.quantize(x, "row_e4m3"))
+    assert metric(app, "SQNR") == f"{report.sqnr_db:.2f} dB"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_an_upload_without_floating_point_numbers_says_so(path):
+    app = open_page(path, {"size": "65536"})
+    app.file_uploader[0].set_value(("ids.npy", npy(np.arange(10)), "application/octet-stream")).run()
+    assert not app.exception
+    assert "no floating point numbers to quantize" in app.warning[0].value

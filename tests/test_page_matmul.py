@@ -1,0 +1,63 @@
+"""The page "What survives a product?": it draws, it computes what the core computes, and it follows its controls."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from fp8core.gemm.error import product_error
+from pages.ui import products
+from pages.ui.charts import matmul as charts
+from pages.ui.view import View
+
+APP = str(Path(__file__).parents[1] / "app.py")
+
+
+@pytest.fixture
+def page():
+    at = AppTest.from_file(APP, default_timeout=60).switch_page("pages/matmul.py")
+    at.session_state["frame_view"] = View(recipes=("tensor_e4m3", "int8_tensor"), inner=256)
+    return at.run()
+
+
+def test_it_draws_three_figures_and_a_table(page):
+    assert not page.exception
+    assert len(page.get("plotly_chart")) == 3
+    rows = page.dataframe[0].value
+    assert list(rows["recipe"]) == ["E4M3 per tensor", "INT8 per tensor"]
+    assert rows["SQNR of A (dB)"].between(25, 50).all()
+    assert page.subheader[1].value == "By recipe, at K = 256"
+
+
+def test_the_table_holds_what_the_core_computes(page):
+    a, b = products._pair("normal", 0, 1, 3)
+    wanted = product_error(a[:, :256], b[:256], "tensor_e4m3")
+    assert page.dataframe[0].value["SQNR of A·B (dB)"][0] == round(wanted.sqnr_db, 2)
+
+
+def test_it_follows_its_controls(page):
+    page.select_slider(key="inner").set_value(64).run()
+    assert page.subheader[1].value == "By recipe, at K = 64"
+    page.select_slider(key="inner").set_value(4096).run()
+    page.select_slider(key="outlier").set_value(1000).run()
+    assert not page.exception
+    flushed = page.dataframe[0].value["A flushed to zero (%)"].tolist()
+    assert flushed[0] < 1 and flushed[1] > 90  # an outlier of 1000 rms: E4M3 hardly notices, INT8 with one scale keeps nothing else
+
+
+def test_a_matrix_of_a_model_with_few_columns(page):
+    source = next(name for name in products.load_weights("digits").infos if name.endswith("weight") and len(products.load_weights("digits").infos[name].shape) == 2)
+    page.selectbox(key="source").set_value(f"digits/{source}").run()
+    assert not page.exception
+    page.select_slider(key="inner").set_value(4096).run()
+    assert not page.exception
+    assert any("columns only" in caption.value for caption in page.caption)
+
+
+@pytest.mark.parametrize("recipe", ["mxfp4", "float32"])
+def test_recipes_with_and_without_errors_draw(recipe):
+    view = View(source="student_t", recipes=(recipe,), inner=64)
+    growth = products.growth(view)
+    assert [point.k for point in growth] == [16 << n for n in range(9)]
+    for figure in (charts.growth_figure(growth), charts.sqnr_figure(growth), charts.outlier_figure(products.outliers(view))):
+        assert figure.data[0].name and figure.to_json()
