@@ -8,6 +8,9 @@ ADDRESS ?= 127.0.0.1
 PYTHON ?=
 PYTEST_ARGS ?=
 
+# Idle threads of torch sleep instead of spinning: with several visitors at once spinning makes everything many times slower.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check
 APP := $(VENV)/.app-installed

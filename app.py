@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from fp8core.formats import FORMATS
 from pages.ui import cached, frame
 from pages.ui.charts.formats import grid_figure
 from pages.ui.language import tr
@@ -11,12 +12,12 @@ frame.page(__file__)
 st.markdown(
     tr(
         "An 8-bit number has 256 codes at most, and every value of a network has to become one of them. "
-        "Here you can watch that happen, from a single number to whole layers and their products, in every format in use. "
-        "Nothing is a stored picture: what you see is computed as you choose, and the Python that gives the same numbers stands beside it."
-    )
+        "Here you can watch that happen, from a single number to whole layers and their products, in {count} number formats. "
+        "It is computed here as you choose, and the Python that gives the same numbers stands beside it."
+    ).format(count=len(FORMATS))
 )
 
-st.subheader(tr("Every positive number there is"), anchor=False)
+st.subheader(tr("Every positive number of four formats"), anchor=False)
 frame.figure(
     grid_figure(cached.spacings(("e4m3fn", "e5m2", "e2m1fn", "int8")), "log"),
     "overview",

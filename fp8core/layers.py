@@ -168,7 +168,7 @@ def why_not(shape: tuple[int, ...], kind: str, dtype: torch.dtype, *, matrices_o
     if kind == "scalar":
         return "a single number stays in high precision: a scale would cost more than it saves"
     if kind == "vector" and matrices_only:
-        return f"a vector of {count:,} numbers stays in high precision: biases and norms take part in sums rather than products, and are a tiny part of all weights"
+        return f"a vector of {count:,} numbers stays in high precision: biases and norms are a tiny part of all weights and enter no matrix product"
     if most is not None and count > most:
         return f"{count:,} numbers are more than the {most:,} that are analysed here"
     return ""

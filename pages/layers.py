@@ -24,13 +24,16 @@ titles = {recipe: RECIPES[recipe].title for recipe in view.recipes}
 ranked = layers.by_difference(found)
 layer = work.selected_layer(ranked, view.layer)
 if layer is None:
-    st.info(tr("No tensor here is quantized; the table says why."))
+    st.info(tr("No tensor here is quantized; the table below says why."))
 else:
     rows = work.summary_rows(found)
     frame.table(rows, "layers_summary", column_config=work.column_config(rows))
     view = frame.control("layers_chart")
     if view.layers_chart == "dots":
-        note = tr("**What you see:** one line per layer, the most unusual on top. E4M3 reads nearly the same everywhere; INT8 with one scale per tensor falls where a layer has outliers, and the share that is flushed to zero says so. Click a point to open its layer below.")
+        note = tr(
+            "**What you see:** one line per layer, the most unusual on top. E4M3 reads nearly the same everywhere; INT8 with one scale per tensor falls "
+            "where a layer has outliers, and the share that is flushed to zero says so. Click a point to open its layer below."
+        )
         frame.figure(layers.dots(found, titles, layer.name), "layers_dots", note, on_select=partial(work.take_point, "layers_dots"), selection_mode="points")
     elif view.layers_chart == "colours":
         frame.figure(layers.heat_map(found, titles), "layers_colours", tr("**What you see:** the same numbers as colours. A column of one colour does not care about the layer; a dark cell is a layer that this recipe harms."))
@@ -48,16 +51,25 @@ else:
     with right:
         for column, (name, (value, help)) in zip(st.columns(3), work.facts(layer).items(), strict=True):
             column.metric(name, value, help=help)
-        frame.figure(distributions.error_by_binade({titles[name]: error for name, error in layer.errors.items()}), "layer_binades", tr("**What you see:** the precision of small numbers on the left and of large ones on the right. Floating point keeps a plateau; integers lose 6 dB with each halving."))
+        frame.figure(distributions.error_by_binade({titles[name]: error for name, error in layer.errors.items()}), "layer_binades", tr(
+            "**What you see:** the precision of small numbers on the left and of large ones on the right. Floating point keeps a plateau; integers lose 6 dB with each halving."
+        ))
 
-st.subheader(tr("All layers"), anchor=False)
-table = [*ranked, *(each for each in found if not each.errors)]
-rows = work.layer_rows(table)
-frame.table(rows, "layers", column_config=work.column_config(rows), on_select=partial(work.take_row, "layers_table", table), selection_mode="single-row")
+    st.subheader(tr("All layers"), anchor=False)
+    rows = work.layer_rows(ranked)
+    frame.table(rows, "layers", column_config=work.column_config(rows), on_select=partial(work.take_row, "layers_table", ranked), selection_mode="single-row")
 
+kept = work.kept_rows(found)
+if kept:
+    st.subheader(tr("Left as they are"), anchor=False)
+    frame.table(kept, "layers_kept")
 frame.explain(
     tr("Which tensors are left alone?"),
-    tr("Biases and the gains of normalizations stay in high precision: they are a tiny part of all numbers, and they take part in sums rather than products. A convolution is seen as a matrix with one row per output channel, so that blocks of a scale lie along the sum. SQNR of all layers adds energies and noise before it divides, so large layers weigh more."),
+    tr(
+        "Biases and the gains of normalizations stay in high precision: they are a tiny part of all numbers, and a scale for so few would save nothing. "
+        "A convolution is seen as a matrix with one row per output channel, so that blocks of a scale lie along the sum. "
+        "SQNR of all layers adds energies and noise before it divides, so large layers weigh more."
+    ),
 )
 if source.model:
     frame.copy_python(f'''

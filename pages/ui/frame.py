@@ -73,7 +73,7 @@ def page(file: str, *controls: str) -> View:
         st.caption(tr("The address holds every setting: copy it to share what you see."))
     _keep(view, path)
     st.title(about.heading or tr(about.title), anchor=False)
-    st.markdown(f"#### {tr(about.question)}")
+    st.markdown(f"##### :gray[{tr(about.question)}]")
     refused, brought = st.session_state.get(_REFUSED, ((), view))
     if view == brought:  # until the visitor changes something
         _tell(refused)

@@ -113,19 +113,24 @@ def summary_rows(layers: list[LayerReport]) -> list[dict]:
 
 
 def layer_rows(layers: list[LayerReport]) -> list[dict]:
-    """One row per layer: what its numbers look like, and for each recipe SQNR, underflow and saturation."""
+    """One row per quantized layer: what its numbers look like, and for each recipe SQNR, underflow and saturation."""
     table: dict[str, dict] = {}
-    for row in to_rows(layers):
+    for row in to_rows(layer for layer in layers if layer.errors):
         line = table.setdefault(row["layer"], {
             tr("layer"): row["layer"], tr("kind"): tr(row["kind"]), tr("shape"): row["shape"], tr("numbers"): row["count"],
             tr("crest factor"): row["crest_factor"], tr("kurtosis"): row["kurtosis"], tr("range (binades)"): row["range_binades"],
         })  # fmt: skip
-        if row["recipe"]:
-            title = RECIPES[row["recipe"]].title
-            line |= {f"{title}: dB": row["sqnr_db"], f"{title}: {tr('underflow (%)')}": 100 * row["underflow"], f"{title}: {tr('saturation (%)')}": 100 * row["saturation"]}
-        else:
-            line[tr("kept as it is because")] = row["kept"]
+        title = RECIPES[row["recipe"]].title
+        line |= {f"{title}: dB": row["sqnr_db"], f"{title}: {tr('underflow (%)')}": 100 * row["underflow"], f"{title}: {tr('saturation (%)')}": 100 * row["saturation"]}
     return list(table.values())
+
+
+def kept_rows(layers: list[LayerReport]) -> list[dict]:
+    """One row per tensor that stays as it is, with the reason."""
+    return [
+        {tr("tensor"): row["layer"], tr("kind"): tr(row["kind"]), tr("shape"): row["shape"], tr("type"): row["dtype"], tr("why"): row["kept"]}
+        for row in to_rows(layer for layer in layers if not layer.errors)
+    ]
 
 
 def facts(layer: LayerReport) -> dict[str, tuple[str, str]]:

@@ -28,7 +28,7 @@ def time_figure(results: Sequence[BenchResult]) -> go.Figure:
         y=labels, x=[r.product_ms.median for r in ran], showlegend=False, orientation="h",
         marker={"color": [colour(_format(r)) for r in ran]},
         error_x={
-            "type": "data", "symmetric": False, "thickness": 1.5, "width": 5,
+            "type": "data", "symmetric": False, "thickness": 1.5, "width": 5, "color": NEUTRAL,
             "array": [r.product_ms.p80 - r.product_ms.median for r in ran], "arrayminus": [r.product_ms.median - r.product_ms.p20 for r in ran],
         },
         customdata=[[r.product_ms.p20, r.product_ms.p80, r.kernel, _arithmetic(r)] for r in ran],
@@ -54,7 +54,7 @@ def trade_figure(results: Sequence[BenchResult]) -> go.Figure:
             x=[r.sqnr_db], y=[r.tflops * 1000], name=_title(r), mode="markers", marker={**marker, "symbol": symbol, "size": 12, "line": {"width": 2.5, "color": marker["color"]}},
             hovertemplate=tr("SQNR %{x:.1f} dB<br>%{y:.1f} GFLOP/s<br>") + _arithmetic(r) + f"<extra>{_label(r)}</extra>",
         )  # fmt: skip
-    figure.update_layout(legend={"orientation": "h", "y": -0.2, "x": 0, "yanchor": "top"}, height=520)
+    figure.update_layout(height=440)
     figure.update_xaxes(title=tr("SQNR of the product against float64 (dB)"))
     figure.update_yaxes(title=tr("GFLOP/s"), rangemode="tozero")
     return styled(figure)
