@@ -1,7 +1,7 @@
 # The dashboard, without a GPU:  docker build -t fp8-explorer . && docker run --rm -p 8501:8501 fp8-explorer
 FROM python:3.11-slim
 
-ENV PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
+ENV PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1 OMP_WAIT_POLICY=PASSIVE
 # An index that has torch's build without CUDA saves some gigabytes: --build-arg PIP_EXTRA_INDEX_URL=…
 ARG PIP_EXTRA_INDEX_URL
 
