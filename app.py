@@ -7,7 +7,7 @@ from pages.ui import cached, frame
 from pages.ui.charts.formats import grid_figure
 from pages.ui.language import tr
 
-frame.page(__file__)
+view = frame.page(__file__)
 
 st.markdown(
     tr(
@@ -40,4 +40,4 @@ for first in (0, 3):
 
 st.subheader(tr("Where to go"), anchor=False)
 for path, about in list(frame.PAGES.items())[1:]:
-    st.page_link(path, label=f"**{tr(about.title)}** {tr(about.question)}", icon=about.icon)
+    st.page_link(path, label=f"**{tr(about.title)}** {tr(about.question)}", icon=about.icon, query_params=view.to_query())

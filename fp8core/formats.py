@@ -6,6 +6,7 @@ Adding a format is adding one literal to `FORMATS`.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ class Format:
         """
         text = format(code, f"0{self.bits}b")
         ends = np.cumsum([0, *self.fields.values()])
-        return " ".join(text[lo:hi] for lo, hi in zip(ends[:-1], ends[1:], strict=True) if hi > lo)
+        return " ".join(text[lo:hi] for lo, hi in itertools.pairwise(ends) if hi > lo)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """The benchmark: what it measures adds up, what it cannot do it says, and what it saves it can read again."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -51,8 +52,8 @@ def test_a_seed_repeats_the_errors_and_another_does_not():
 def test_cases_take_turns(monkeypatch):
     """Every case once, then every case again: drift of the machine hits all alike."""
     turns = []
-    real = bench._Subject.time_once
-    monkeypatch.setattr(bench._Subject, "time_once", lambda self, timer: (turns.append(self.case.recipe), real(self, timer)))
+    real = bench.timing._Subject.time_once
+    monkeypatch.setattr(bench.timing._Subject, "time_once", lambda self, timer: (turns.append(self.case.recipe), real(self, timer)))
     run_many([BenchCase(16, 16, 16, "float32", repeats=3), BenchCase(16, 16, 16, "int8_row", repeats=2)])
     assert turns == ["float32", "int8_row", "float32", "int8_row", "float32"]
 
@@ -72,13 +73,13 @@ def test_progress_rises_to_one_and_can_stop_the_run():
 
 
 def test_a_slow_product_is_refused_in_words(monkeypatch):
-    monkeypatch.setattr(bench, "_seconds", lambda *args: 1.0)
+    monkeypatch.setattr(bench.timing, "_seconds", lambda *args: 1.0)
     result = run(BenchCase(2048, 2048, 2048, "int8_row"))
     assert result.refusal == "one product would take about 64 s here; the limit is 20 s" and result.kernel == "int8"
 
 
 def test_a_large_product_takes_its_error_over_the_first_rows(monkeypatch):
-    monkeypatch.setattr(bench, "_ERROR_WORK", 10 * 32 * 32)
+    monkeypatch.setattr(bench.timing, "_ERROR_WORK", 10 * 32 * 32)
     assert run(BenchCase(64, 32, 32, repeats=1)).error_rows == 10
 
 
@@ -115,7 +116,7 @@ def test_no_gpu_is_said():
 
 
 def test_the_run_ends_when_its_time_is_up(monkeypatch):
-    monkeypatch.setattr(bench, "MAX_RUN_SECONDS", -1.0)
+    monkeypatch.setattr(bench.timing, "MAX_RUN_SECONDS", -1.0)
     assert [result.runs for result in run_many([BenchCase(16, 16, 16, repeats=9), BenchCase(16, 16, 16, "mxfp4", repeats=9)])] == [1, 1]
 
 
@@ -134,12 +135,12 @@ def test_save_and_load(results, tmp_path):
     back = load(path)
     assert load_note(path) == "a quiet machine"
     assert back[0].recorded and back[0].label.startswith(f"recorded {back[0].recorded}: CPU, ")
-    assert [bench.replace(result, recorded="") for result in back] == results
+    assert [replace(result, recorded="") for result in back] == results
     assert results[0].label == f"CPU, {results[0].kind}" and results[-1].label == "CPU, refused"
 
 
 def test_numbers_that_json_lacks_survive(results, tmp_path):
-    save([bench.replace(results[0], sqnr_db=float("inf"))], tmp_path / "run.json")
+    save([replace(results[0], sqnr_db=float("inf"))], tmp_path / "run.json")
     assert load(tmp_path / "run.json")[0].sqnr_db == float("inf")
 
 
@@ -171,7 +172,7 @@ def test_bad_files_are_refused_in_words(results, tmp_path, change, words):
 
 
 def test_a_huge_file_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "MAX_FILE_BYTES", 10)
+    monkeypatch.setattr(bench.store, "MAX_FILE_BYTES", 10)
     (tmp_path / "run.json").write_text(" " * 11)
     with pytest.raises(ValueError, match="has 11 bytes"):
         load(tmp_path / "run.json")

@@ -192,5 +192,5 @@ def test_errors_repeat_the_value_and_the_rule():
         fp8.encode(torch.zeros(2, dtype=torch.complex64), "e4m3fn")
     with pytest.raises(TypeError, match="object"):
         fp8.encode(np.array([1.0, None]), "e4m3fn")
-    with pytest.raises(TypeError, match="codes are integers, not torch.float32"):
+    with pytest.raises(TypeError, match=r"codes are integers, not torch\.float32"):
         fp8.decode(torch.zeros(2), "e4m3fn")

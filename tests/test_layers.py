@@ -3,6 +3,7 @@
 import gc
 import math
 import weakref
+
 import numpy as np
 import pytest
 import torch

@@ -6,6 +6,7 @@ One rule: the URL is always written, in full, from the View; it is read only whe
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,8 @@ def page(file: str, *controls: str) -> View:
     view = _incoming(path)
     with st.sidebar:
         st.markdown(f"**{NAME}**")
-        for key, each in PAGES.items():
-            st.page_link(key, label=tr(each.title), icon=each.icon)
+        for key, each in PAGES.items():  # a link without the query would cost the back button one more press
+            st.page_link(key, label=tr(each.title), icon=each.icon, query_params=view.to_query())
         group = None
         for control in controls:
             if CONTROLS[control].group != group:
@@ -162,15 +163,24 @@ def link(path: str, label: str, **values: Any) -> None:
 def _incoming(path: str) -> View:
     """The view before this run's controls.
 
-    A first visit, a pasted link and the back button bring a query; a click on the menu brings none, and the last view carries over.
+    Links, the menu's too, and the back button bring a query; where one types the address of a page there is none, and the last view carries over.
     """
     query, last = st.query_params.to_dict(), st.session_state.get(_VIEW, View())
     if st.session_state.get(_WRITTEN) == (path, query):
-        return last
+        return _with_widgets(last)
     view, refused = View.from_query(query) if query else (last, ())
     st.session_state[_REFUSED] = refused, view
     _seed(view, CONTROLS)
     return view
+
+
+def _with_widgets(view: View) -> View:
+    """The view with what the visitor has just set, also in widgets that this run has not come to yet."""
+    changed = {}
+    for name, about in CONTROLS.items():
+        with suppress(ValueError):  # _draw tells
+            changed[name] = about.checked(st.session_state.get(name, getattr(view, name)))
+    return replace(view, **changed)
 
 
 def _seed(view: View, names: Iterable[str]) -> None:

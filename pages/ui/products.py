@@ -17,7 +17,7 @@ from pages.ui.view import View
 SIDE = 64  # rows of A and columns of B: 4096 elements of the product are enough for a steady rms
 LONGEST = 4096
 SHORTEST = 16
-FACTORS = tuple(step * 10.0**power for power in range(7) for step in (1, 3)) + (1e7,)
+FACTORS = (*(step * 10.0**power for power in range(7) for step in (1, 3)), 1e7)
 
 
 def growth(view: View) -> list[ProductError]:

@@ -11,7 +11,6 @@ from fp8core.formats import Format
 from pages.ui import theme
 from pages.ui.language import tr
 
-
 _LETTER = 0.0175  # width of a letter of a zone's label, as a share of half a page
 
 

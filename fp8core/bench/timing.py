@@ -1,0 +1,227 @@
+"""Running cases: every round measures all of them once, so that drift of the machine hits all alike."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+
+from fp8core import gemm
+from fp8core.bench.record import BenchCase, BenchResult, Spread
+from fp8core.hardware import Host, probe
+from fp8core.metrics import sqnr_db
+from fp8core.quantized import QuantizedTensor, quantize
+from fp8core.recipes import parse_recipe
+
+BASELINES = ("bfloat16", "float32")
+DEFAULT_RECIPES = ("float32", "bfloat16", "float16", "tensor_e4m3", "row_e4m3", "mxfp8_e4m3", "deepseek_v3_1x128", "nvfp4", "int8_row")
+
+MAX_CASES = 64
+MAX_SECONDS = 20.0  # of one product
+MAX_RUN_SECONDS = 120.0  # of all timed runs together
+
+_PROBE_SIDE = 512
+_ERROR_WORK = 1 << 33  # multiplications of one float64 product; beyond, the error is taken over the first rows
+_L2_BYTES = 256 << 20
+
+
+def run(case: BenchCase, device: str = "cpu") -> BenchResult:
+    """Measure one case; see `run_many`."""
+    return run_many([case], device)[0]
+
+
+def run_many(cases: Sequence[BenchCase], device: str = "cpu", progress: Callable[[float, str], None] | None = None) -> list[BenchResult]:
+    """Measure cases together: every case once, then every case a second time and so on, so that drift of the machine hits all alike.
+
+    Each product is first tried small; one that is projected to take more than `MAX_SECONDS`, and one that no kernel here can do,
+    comes back with `refusal`. Every other case is timed at least once; after `MAX_RUN_SECONDS` no new round begins. On a GPU times are those of CUDA events, and the L2 cache is overwritten before each.
+
+    Args:
+        progress: called with the share that is done, 0 to 1, and what is done next. An exception that it raises stops the run.
+
+    Raises:
+        ValueError: more than `MAX_CASES` cases; a device that torch does not have here.
+    """
+    if len(cases) > MAX_CASES:
+        raise ValueError(f"{len(cases)} cases: at most {MAX_CASES} run together")
+    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+        raise ValueError(f"device {device!r} is not one of cpu" + (", cuda" if torch.cuda.is_available() else "; torch sees no GPU here"))
+    report = progress or (lambda share, text: None)
+    host = probe()
+    steps = len(cases) * 2 + sum(case.repeats for case in cases)
+    done = 0
+    data = _Data(device)
+    subjects: list[_Subject | BenchResult] = []
+    for case in cases:
+        report(done / steps, f"preparing {case.recipe}")
+        subjects.append(_prepare(case, device, host, data))
+        done += 1
+    timer = _GpuTimer(device) if device != "cpu" else _CpuTimer()
+    deadline = time.monotonic() + MAX_RUN_SECONDS
+    for turn in range(max((case.repeats for case in cases), default=0)):
+        if turn and time.monotonic() > deadline:
+            break
+        for subject in subjects:
+            if isinstance(subject, _Subject) and turn < subject.case.repeats:
+                report(done / steps, f"{subject.case.recipe}, run {turn + 1} of {subject.case.repeats}")
+                subject.time_once(timer)
+                done += 1
+    results = []
+    done = steps - len(subjects)
+    for subject in subjects:
+        if isinstance(subject, _Subject):
+            report(done / steps, f"error of {subject.case.recipe}")
+            subject = subject.result(host, data)
+        results.append(subject)
+        done += 1
+    report(1.0, "done")
+    return _with_speedups(results)
+
+
+class _Data:
+    """Matrices of a case, made once for all cases of the same size and seed; and their exact product."""
+
+    def __init__(self, device: str):
+        self.device, self._pairs, self._exact = device, {}, {}
+
+    def pair(self, case: BenchCase) -> tuple[torch.Tensor, torch.Tensor]:
+        """A (m, k) and B transposed (n, k), float32, normal numbers."""
+        key = (case.shape, case.seed)
+        if key not in self._pairs:
+            generator = torch.Generator().manual_seed(case.seed)
+            self._pairs[key] = tuple(torch.randn(rows, case.k, generator=generator).to(self.device) for rows in (case.m, case.n))
+        return self._pairs[key]
+
+    def exact(self, case: BenchCase) -> torch.Tensor:
+        """float64 product of the first rows, as many as `_ERROR_WORK` allows."""
+        key = (case.shape, case.seed)
+        if key not in self._exact:
+            a, b = self.pair(case)
+            rows = min(case.m, max(1, _ERROR_WORK // (case.n * case.k)))
+            self._exact[key] = a[:rows].to(torch.float64) @ b.to(torch.float64).T
+        return self._exact[key]
+
+
+class _Subject:
+    """A case that can run, with its quantized matrices and its times so far."""
+
+    def __init__(self, case: BenchCase, device: str, kernel: str, a, b, qa: QuantizedTensor, qb: QuantizedTensor):
+        self.case, self.device, self.kernel = case, device, kernel
+        self.a, self.b, self.qa, self.qb = a, b, qa, qb
+        self.times: list[tuple[float, float, float]] = []
+
+    def time_once(self, timer) -> None:
+        recipe = parse_recipe(self.case.recipe)
+        multiply = gemm.BACKENDS[self.kernel].multiply
+        self.times.append((
+            timer(lambda: quantize(self.a, recipe)),
+            timer(lambda: quantize(self.b, recipe)),
+            timer(lambda: multiply(self.qa, self.qb)),
+        ))  # fmt: skip
+
+    def result(self, host: Host, data: _Data) -> BenchResult:
+        quantize_a, quantize_b, product = (Spread.of(column) for column in zip(*self.times, strict=True))
+        seconds = product.median / 1e3
+        exact = data.exact(self.case)
+        got = gemm.matmul(self.qa, self.qb, self.kernel)[: exact.shape[0]].to(torch.float64)
+        operand = gemm.BACKENDS[self.kernel].operand
+        own = not gemm.BACKENDS[self.kernel].dequantizes and host.multiplies(operand, self.device.split(":")[0])
+        nbytes = self.qa.nbytes + self.qb.nbytes + 4 * self.case.m * self.case.n
+        return BenchResult(
+            case=self.case,
+            host=host.label,
+            device=self.device,
+            kernel=self.kernel,
+            kind="native" if own else "emulated",
+            runs=len(self.times),
+            quantize_a_ms=quantize_a,
+            quantize_b_ms=quantize_b,
+            product_ms=product,
+            end_to_end_ms=Spread.of([sum(row) for row in self.times]),
+            tflops=2 * self.case.m * self.case.n * self.case.k / seconds / 1e12,
+            gb_per_s=nbytes / seconds / 1e9,
+            sqnr_db=sqnr_db(exact, got),
+            max_abs_error=float((exact - got).abs().max()),
+            error_rows=exact.shape[0],
+        )
+
+
+class _CpuTimer:
+    """Milliseconds of one call."""
+
+    def __call__(self, work: Callable) -> float:
+        start = time.perf_counter()
+        work()
+        return (time.perf_counter() - start) * 1e3
+
+
+class _GpuTimer:
+    """Milliseconds of one call between CUDA events, after the L2 cache has been overwritten."""
+
+    def __init__(self, device: str):
+        self.device = torch.device(device)
+        self.flush = torch.empty(_L2_BYTES, dtype=torch.uint8, device=device)
+
+    def __call__(self, work: Callable) -> float:
+        with torch.cuda.device(self.device):
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            self.flush.zero_()
+            torch.cuda.synchronize()
+            start.record()
+            work()
+            end.record()
+            torch.cuda.synchronize()
+            return start.elapsed_time(end)
+
+
+def _prepare(case: BenchCase, device: str, host: Host, data: _Data) -> _Subject | BenchResult:
+    recipe = parse_recipe(case.recipe)
+    recipe_b = gemm.transpose_recipe(recipe)
+    refused = BenchResult(case, host.label, device, kernel=case.backend)
+    kernel = case.backend
+    if kernel == "auto":
+        kernel = _quickest(recipe, recipe_b, device, case.shape)
+    elif reason := gemm.availability(kernel, recipe, recipe_b, device, case.shape):
+        return replace(refused, refusal=reason)
+    a, b = data.pair(case)
+    small = tuple(min(side, _PROBE_SIDE) for side in case.shape)
+    seconds = _seconds(kernel, quantize(a[: small[0], : small[1]], recipe), gemm.transpose(quantize(b[: small[2], : small[1]], recipe)))
+    projected = seconds * math.prod(case.shape) / math.prod(small)
+    if projected > MAX_SECONDS:
+        return replace(refused, kernel=kernel, refusal=f"one product would take about {projected:.0f} s here; the limit is {MAX_SECONDS:.0f} s")
+    qa, qb = quantize(a, recipe), gemm.transpose(quantize(b, recipe))
+    gemm.BACKENDS[kernel].multiply(qa, qb)
+    return _Subject(case, device, kernel, a, b, qa, qb)
+
+
+def _quickest(recipe_a, recipe_b, device: str, shape) -> str:
+    """The first available backend that multiplies codes as they are, else the exact one that dequantizes."""
+    for name, backend in gemm.BACKENDS.items():
+        if not backend.dequantizes and name != "fp8_blocks" and gemm.availability(name, recipe_a, recipe_b, device, shape) is None:
+            return name
+    return gemm.choose(recipe_a, recipe_b, device, shape)
+
+
+def _seconds(kernel: str, qa: QuantizedTensor, qb: QuantizedTensor) -> float:
+    """Time of one product, after one that is not timed."""
+    on_gpu = qa.codes.is_cuda
+    for _ in range(2):
+        if on_gpu:
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        gemm.BACKENDS[kernel].multiply(qa, qb)
+        if on_gpu:
+            torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def _with_speedups(results: list[BenchResult]) -> list[BenchResult]:
+    def baseline(result: BenchResult, recipe: str) -> float | None:
+        same = (other for other in results if other.product_ms and other.case.recipe == recipe and other.case.shape == result.case.shape)
+        found = next(same, None)
+        return None if found is None or result.product_ms is None else found.product_ms.median / result.product_ms.median
+
+    return [replace(result, **{f"speedup_{recipe}": baseline(result, recipe) for recipe in BASELINES}) for result in results]
