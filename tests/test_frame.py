@@ -99,13 +99,13 @@ def _demo():
 
     from pages.ui import frame
 
-    view = frame.page("app.py", "number", "code", "seed")
+    view = frame.page("app.py", "number", "seed")
     if view.seed == 0:
         frame.control("overflow")
     frame.table({"a": [1, 2]}, "demo")
     frame.explain("Why?", "So.")
     frame.copy_python("\nprint(1)\n")
-    st.button("change", on_click=frame.change, kwargs={"number": "0x5E", "code": 9})
+    st.button("change", on_click=frame.change, kwargs={"number": "0x5E"})
 
 
 def test_the_pieces_of_a_page(monkeypatch):
@@ -117,7 +117,7 @@ def test_the_pieces_of_a_page(monkeypatch):
     assert app.dataframe[0].value.to_dict("list") == {"a": [1, 2]}
 
     app.button[-1].click().run()
-    assert (view_of(app).number, view_of(app).code, app.text_input(key="number").value) == ("0x5E", 9, "0x5E")
+    assert (view_of(app).number, app.text_input(key="number").value) == ("0x5E", "0x5E")
 
     app.text_input(key="number").set_value("one").run()
     assert view_of(app).number == "0x5E"

@@ -10,7 +10,7 @@ from fp8core.formats import FORMATS
 from fp8core.models import load_weights
 from fp8core.recipes import RECIPES
 from fp8core.samples import SAMPLES
-from pages.ui.view import CONTROLS, Choice, Choices, Integer, View, sources
+from pages.ui.view import CONTROLS, Choice, Choices, View, sources
 
 
 def legal_values(control):
@@ -18,8 +18,6 @@ def legal_values(control):
         return st.lists(st.sampled_from(control.listed()), min_size=1, unique=True).map(tuple)
     if isinstance(control, Choice):
         return st.sampled_from(control.listed())
-    if isinstance(control, Integer):
-        return st.integers(control.low, control.high)
     return st.just(control.default)
 
 
@@ -54,10 +52,10 @@ def test_every_field_is_in_every_link():
 
 
 def test_what_was_refused_is_told():
-    view, refused = View.from_query({"format": "e9m9", "seed": "3", "code": "-1", "number": "one", "layer": "x" * 201, "unknown": "1"})
+    view, refused = View.from_query({"format": "e9m9", "seed": "3", "number": "one", "layer": "x" * 201, "unknown": "1"})
     assert view == View(seed=3)
-    assert [(each.key, each.text, each.shown) for each in refused] == [("format", "e9m9", "e4m3fn"), ("code", "-1", "0"), ("number", "one", "0.1"), ("layer", "x" * 201, "")]
-    assert "4294967295" in refused[1].rule and "200" in refused[3].rule
+    assert [(each.key, each.text, each.shown) for each in refused] == [("format", "e9m9", "e4m3fn"), ("number", "one", "0.1"), ("layer", "x" * 201, "")]
+    assert "200" in refused[2].rule
 
 
 def test_unknown_members_of_a_list_are_left_out_and_order_is_kept():
@@ -72,15 +70,9 @@ def test_numbers_stay_as_they_were_typed(number):
     assert View.from_query(View(number=number).to_query())[0].number == number
 
 
-@pytest.mark.parametrize("code", ["4294967296", "1.0", "1e3", "٣", "1" * 5000, "", " 1"])
-def test_codes_out_of_range_or_not_whole_are_refused(code):
-    assert View.from_query({"code": code})[0].code == 0
-
-
 @pytest.mark.parametrize(("field", "value", "message"), [
     ("format", "e9m9", r"format = 'e9m9' is not one of the choices"),
     ("formats", (), r"formats = \(\) is empty, and at least one is needed"),
-    ("code", -1, r"code = -1 is not a whole number from 0 to 4294967295"),
     ("layer", "a\nb", r"layer = 'a\\nb' is not a line of at most 200 characters"),
     ("number", "one", r"number = 'one' is not a number that can be read"),
 ])  # fmt: skip

@@ -19,7 +19,7 @@ from pages.ui import theme
 from pages.ui.cached import prepare_server
 from pages.ui.language import tr, use_language
 from pages.ui.upload import as_text
-from pages.ui.view import CONTROLS, Choice, Choices, Integer, Refused, Text, View
+from pages.ui.view import CONTROLS, Choice, Choices, Refused, Text, View
 
 NAME = "FP8 Explorer"
 
@@ -222,15 +222,11 @@ def _draw_choices(name: str, about: Choices):
     return tuple(st.multiselect(tr(about.label), about.listed(), format_func=lambda option: tr(about.title(option)), key=name, help=tr(about.help) or None))
 
 
-def _draw_integer(name: str, about: Integer):
-    return st.number_input(tr(about.label), about.low, about.high, key=name, help=tr(about.help) or None)
-
-
 def _draw_text(name: str, about: Text):
     return st.text_input(tr(about.label), max_chars=about.longest, key=name, help=tr(about.help) or None)
 
 
-_WIDGETS = {Choice: _draw_choice, Choices: _draw_choices, Integer: _draw_integer, Text: _draw_text}
+_WIDGETS = {Choice: _draw_choice, Choices: _draw_choices, Text: _draw_text}
 
 
 def _tell(refused: tuple[Refused, ...], most: int = 4) -> None:

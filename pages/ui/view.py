@@ -103,23 +103,6 @@ class Choices(Choice):
 
 
 @dataclass(frozen=True)
-class Integer(Control):
-    """A whole number from `low` to `high`."""
-
-    low: int = 0
-    high: int = 0
-
-    def checked(self, value):
-        if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value <= self.high:
-            raise ValueError(f"is not a whole number from {self.low} to {self.high}")
-        return value
-
-    def parse(self, text):
-        short_enough = text.isascii() and text.isdigit() and len(text) <= len(str(self.high))
-        return self.checked(int(text) if short_enough else None)
-
-
-@dataclass(frozen=True)
 class Text(Control):
     """A line of text of at most `longest` characters that `reads` accepts: it raises ValueError for any other."""
 
@@ -142,10 +125,6 @@ def choice(default, options: Options, label: str, group: str, help: str = "", ti
 
 def choices(default: tuple, options: Options, label: str, group: str, help: str = "", title: Callable[[Any], str] = str) -> Any:
     return field(default=default, metadata={"control": Choices(default, label, group, help, options, title)})
-
-
-def integer(default: int, low: int, high: int, label: str, group: str, help: str = "") -> Any:
-    return field(default=default, metadata={"control": Integer(default, label, group, help, low, high)})
 
 
 def text(default: str, longest: int, label: str, group: str, help: str = "", reads: Callable[[str], Any] = str) -> Any:
@@ -219,7 +198,6 @@ class View:
     overflow: str = choice("saturate", tuple(OVERFLOWS), "Overflow", "Rounding", "What happens beyond the largest value.", lambda key: {"saturate": "Saturate", "ieee": "Infinity or NaN"}.get(key, key))
     axis: str = choice("log", tuple(_AXES), "Axis", "Picture", "", _AXES.__getitem__, "buttons")
     zoom: int = choice(1, (1, 4, 16, 64), "Zoom", "Picture", "Show only the middle part of the axis.", lambda n: f"× {n}", "buttons")
-    code: int = integer(0, 0, 0xFFFF_FFFF, "Code", "Number", "The bits of a number, read as a whole number.")
     number: str = text("0.1", 40, "Number", "Number", "A decimal such as 0.1 or -3e-5, a fraction such as 1/3, a power such as 2^-9, inf, nan, or a code such as 0x5E.", _read_number)
     model: str = choice("minilm", tuple(MODELS), "Model", "Model", "Small real models that come with this project.", lambda key: MODELS[key].label)
     layer: str = text("", 200, "Layer", "Model")
