@@ -186,7 +186,7 @@ class View:
     source: str = choice("normal", sources, "Tensor", "Tensor", "A synthetic tensor, or one matrix of a small real model.", _source_title)
     size: int = choice(262_144, tuple(_SIDES), "Size", "Tensor", "Rows × columns of a synthetic tensor.", lambda n: f"{_SIDES[n]} × {_SIDES[n]}")
     seed: int = choice(0, tuple(range(10)), "Seed", "Tensor", "Another seed draws another tensor of the same kind.", widget="slider")
-    outlier: int = choice(1, _OUTLIERS, "Outliers (× rms)", "Tensor", "A few numbers are made this many times larger than the rms; 1 plants none.", lambda n: "none" if n == 1 else f"{n:,}".replace(",", " "), "slider")
+    outlier: int = choice(1, _OUTLIERS, "Outliers (× rms)", "Tensor", "A few numbers of a synthetic tensor are made this many times larger than its rms.", lambda n: "none" if n == 1 else f"{n:,}".replace(",", " "), "slider")
     tail: float = choice(3, (1.5, 2, 3, 5, 10, 30), "Degrees of freedom", "Tensor", "Only for Student's t: the fewer, the heavier the tails.", widget="slider")
     format: str = choice("e4m3fn", tuple(FORMATS), "Format", "Number format", "", _format_title)
     formats: tuple[str, ...] = choices(("e4m3fn", "e5m2"), tuple(FORMATS), "Formats", "Number format", "Shown side by side, in this order.", _format_title)
