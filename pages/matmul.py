@@ -40,11 +40,4 @@ frame.explain(
     tr("What is not shown here?"),
     tr("A kernel adds in finite precision, and some FP8 units keep fewer bits than float32 while they add. That error comes on top, and it grows with K. The page \"Benchmark\" measures kernels as they are."),
 )
-frame.copy_python(f'''
-from fp8core.gemm.error import product_error, random_pair
-
-a, b = random_pair({products.SIDE}, {products.SIDE}, {k}, seed=0)  # normal numbers; put your own matrices here
-for recipe in {list(view.recipes)}:
-    e = product_error(a, b, recipe)
-    print(f"{{recipe:20}} A {{e.sqnr_a_db:6.2f}} dB, B {{e.sqnr_b_db:6.2f}} dB, product {{e.sqnr_db:6.2f}} dB, largest error {{e.max_abs_error:.3g}}")
-''')
+frame.copy_python(products.as_python(view, k))

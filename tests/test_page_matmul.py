@@ -61,3 +61,15 @@ def test_recipes_with_and_without_errors_draw(recipe):
     assert [point.k for point in growth] == [16 << n for n in range(9)]
     for figure in (charts.growth_figure(growth), charts.sqnr_figure(growth), charts.outlier_figure(products.outliers(view))):
         assert figure.data[0].name and figure.to_json()
+
+
+@pytest.mark.parametrize("source", ["laplace", "minilm/encoder.layer.0.output.dense.weight", "silero_vad/conv1.weight"])
+def test_the_python_shown_gives_the_numbers_shown(source, capsys):
+    at = AppTest.from_file(APP, default_timeout=60).switch_page("pages/matmul.py")
+    at.session_state["frame_view"] = View(source=source, seed=2, outlier=30 if source == "laplace" else 1, recipes=("tensor_e4m3", "nvfp4"), inner=512)
+    at.run()
+    exec(at.code[0].value, {})
+    printed = capsys.readouterr().out.strip().splitlines()[-2:]
+    shown = at.dataframe[0].value
+    for line, a, b, product in zip(printed, shown["SQNR of A (dB)"], shown["SQNR of B (dB)"], shown["SQNR of A·B (dB)"], strict=True):
+        assert f"A {a:6.2f} dB, B {b:6.2f} dB, product {product:6.2f} dB" in line

@@ -17,6 +17,7 @@ from pages.ui.view import View
 SIDE = 64  # rows of A and columns of B: 4096 elements of the product are enough for a steady rms
 LONGEST = 4096
 SHORTEST = 16
+_B_SEED = 1000  # B is drawn with another seed than A
 FACTORS = (*(step * 10.0**power for power in range(7) for step in (1, 3)), 1e7)
 
 
@@ -33,6 +34,24 @@ def at_inner(view: View) -> list[ProductError]:
 def outliers(view: View) -> list[OutlierError]:
     """What an outlier column leaves, for every recipe, at the chosen K."""
     return [point for recipe in view.recipes for point in _outliers(*_source(view), recipe, view.inner)]
+
+
+def as_python(view: View, k: int) -> str:
+    """The program that gives the table's numbers."""
+    a, b = _pair(*_source(view))
+    if view.source in SAMPLES:
+        code = f'from fp8core.samples import make_sample\n\na = make_sample("{view.source}", {tuple(a.shape)}, seed={view.seed}, outlier={view.outlier}, tail={view.tail})'
+    else:
+        model, name = view.source.split("/", 1)
+        code = f'from fp8core.models import load_weights\n\na = load_weights("{model}").read("{name}").float().flatten(1)[:{SIDE}, :{LONGEST}]'
+    return f'''
+from fp8core.gemm.error import product_error, random_pair
+{code}
+b = random_pair(1, {SIDE}, {b.shape[0]}, seed={_B_SEED + view.seed})[1]  # normal numbers
+for recipe in {list(view.recipes)}:
+    e = product_error(a[:, :{k}], b[:{k}], recipe)
+    print(f"{{recipe:20}} A {{e.sqnr_a_db:6.2f}} dB, B {{e.sqnr_b_db:6.2f}} dB, product {{e.sqnr_db:6.2f}} dB, largest error {{e.max_abs_error:.3g}}")
+'''
 
 
 def table(errors: Sequence[ProductError]) -> list[dict]:
@@ -73,7 +92,7 @@ def _pair(source: str, seed: int, outlier: float, tail: float) -> tuple[torch.Te
         model, name = source.split("/", 1)
         matrix = load_weights(model).read(name).float()
         a = matrix.reshape(matrix.shape[0], -1)[:SIDE, :LONGEST]
-    return a, random_pair(1, SIDE, a.shape[1], seed=1000 + seed)[1]
+    return a, random_pair(1, SIDE, a.shape[1], seed=_B_SEED + seed)[1]
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
