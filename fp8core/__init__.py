@@ -11,15 +11,15 @@
 
 from fp8core import gemm
 from fp8core.codec import OVERFLOWS, ROUNDINGS, decode, encode, round_to
-from fp8core.formats import FORMATS, FloatFormat, Format, IntFormat, parse_format
+from fp8core.formats import FAMILIES, FORMATS, FloatFormat, Format, IntFormat, TableFormat, parse_format
 from fp8core.metrics import ErrorReport, cosine, measure, sqnr_db
 from fp8core.quantized import QuantizedTensor, quantize
 from fp8core.recipes import RECIPES, Recipe, make_recipe, parse_recipe
 from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES, ScaleSpec, parse_granularity
 
 __all__ = [
-    "FORMATS", "GRANULARITIES", "OVERFLOWS", "RECIPES", "ROUNDINGS", "SCALE_FORMATS", "SCALE_RULES",
-    "ErrorReport", "FloatFormat", "Format", "IntFormat", "QuantizedTensor", "Recipe", "ScaleSpec",
+    "FAMILIES", "FORMATS", "GRANULARITIES", "OVERFLOWS", "RECIPES", "ROUNDINGS", "SCALE_FORMATS", "SCALE_RULES",
+    "ErrorReport", "FloatFormat", "Format", "IntFormat", "QuantizedTensor", "Recipe", "ScaleSpec", "TableFormat",
     "cosine", "decode", "encode", "gemm", "make_recipe", "measure", "parse_format", "parse_granularity", "parse_recipe",
     "quantize", "round_to", "sqnr_db",
 ]  # fmt: skip

@@ -5,14 +5,17 @@ and ulp = 2^(e - mantissa_bits):
 
     magnitude code = ((e - emin) << mantissa_bits) + round(|x| / ulp)
 
+Formats that are no such ladder (code books, formats without subnormals) are searched in the list of their values.
 All arithmetic is exact in float64 (powers of two from their bits, never from log2 or pow), so that every
 input dtype is rounded once and only once.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
 
 from fp8core.arrays import as_integers, as_tensor, like
@@ -38,11 +41,13 @@ def encode(x, format: str | Format, rounding: str = "half_even", overflow: str =
     """Return the code of every number: uint8, uint16 or uint32 by the format's width, same shape and kind as `x`.
 
     - NaN becomes the format's NaN. A format without one takes its largest value, as the `cvt` instructions of NVIDIA do
-      for FP4 and FP6; an integer format takes 0.
+      for FP4 and FP6; integers and code books take the value nearest to 0.
     - Overflow is what rounds beyond the largest value as if the exponent had no end; formats without infinity and NaN
       saturate under both policies. Under `ieee` the directed modes stop at the largest value where IEEE 754 section 7.4 says so.
-    - -0 keeps its sign where the format has it. In an unsigned format numbers below zero become NaN.
+    - -0 keeps its sign where the format has it. In an unsigned float format numbers below zero become NaN.
     - A format without zero (E8M0) takes its smallest value for everything below it; zero itself becomes NaN under `ieee`.
+      Its ties go up, as in ml_dtypes and torch, where gfloat looks for an even exponent.
+    - A tie between two values of a code book goes to the even code, away from zero where both or none are even.
     - `seed` makes stochastic rounding repeatable; None draws from torch's global generator.
 
     Args:
@@ -122,17 +127,32 @@ def pow2(exponent: torch.Tensor) -> torch.Tensor:
     return ((exponent + 1023) << 52).view(torch.float64)
 
 
-def ulp_of(magnitude: torch.Tensor, fmt: Format) -> torch.Tensor:
-    """Return the distance of neighbouring values of `fmt` at these non-negative float64 numbers -> float64.
+def ulp_of(x: torch.Tensor, fmt: Format) -> torch.Tensor:
+    """Return the distance of neighbouring values of `fmt` at these float64 numbers -> float64.
 
     The binade is held at emin or above (subnormals share the ulp of the smallest binade) and at emax or below.
     """
-    return pow2(exponent_of(magnitude).clamp(fmt.emin, max(fmt.emin, fmt.emax)) - fmt.mantissa_bits)
+    if not _is_ladder(fmt):
+        values = _book(fmt, x.device).values
+        upper = torch.searchsorted(values, x).clamp_(1, values.numel() - 1)
+        return values[upper] - values[upper - 1]
+    return pow2(exponent_of(x.abs()).clamp(fmt.emin, max(fmt.emin, fmt.emax)) - fmt.mantissa_bits)
+
+
+def is_clipped(x: torch.Tensor, fmt: Format) -> torch.Tensor:
+    """Return which numbers lie more than half an ulp beyond the format's largest or lowest value -> bool, same shape."""
+    half = fmt.ulp_at_max / 2
+    return (x > fmt.max + half) | (x < fmt.lowest - half if fmt.signed else False)
+
+
+def _is_ladder(fmt: Format) -> bool:
+    """Whether codes follow from the exponent and the rounded significand."""
+    return isinstance(fmt, IntFormat) or (isinstance(fmt, FloatFormat) and (fmt.gradual or not fmt.zero))
 
 
 def _encode_chunk(x: torch.Tensor, fmt: Format, rounding: str, overflow: str, generator) -> torch.Tensor:
     """float64 numbers -> int64 codes, same shape."""
-    build = _float_codes if isinstance(fmt, FloatFormat) else _int_codes
+    build = _book_codes if not _is_ladder(fmt) else _float_codes if isinstance(fmt, FloatFormat) else _int_codes
     return build(x, fmt, rounding, overflow, generator)
 
 
@@ -140,8 +160,9 @@ def _float_codes(x, fmt: FloatFormat, rounding, overflow, generator):
     negative, infinite, nan = torch.signbit(x), torch.isinf(x), torch.isnan(x)
     magnitude = torch.where(infinite | nan, 0.0, x.abs())
     binade = exponent_of(magnitude).clamp_(fmt.emin, 1000)
-    significand = _round_significand(magnitude * pow2(fmt.mantissa_bits - binade), negative, rounding, generator)
-    codes = ((binade - fmt.emin) << fmt.mantissa_bits) + significand
+    below = (binade - fmt.emin) << fmt.mantissa_bits
+    parity = below if fmt.zero and not fmt.mantissa_bits else None  # with mantissa bits the significand is even where the code is
+    codes = below + _round_significand(magnitude * pow2(fmt.mantissa_bits - binade), negative, rounding, generator, parity)
     if not fmt.zero:
         codes -= 1 << fmt.mantissa_bits
     over = codes > fmt.max_code
@@ -172,13 +193,91 @@ def _int_codes(x, fmt: IntFormat, rounding, overflow, generator):
     return whole & ((1 << fmt.bits) - 1)
 
 
-def _round_significand(scaled, negative, rounding, generator):
-    """Round non-negative float64 numbers to integers -> int64; `negative` is the sign that the directed modes look at."""
-    if rounding == "half_even":
+@dataclass(frozen=True, eq=False)
+class _Book:
+    """The distinct finite values of a format in ascending order, float64, and their codes, int64."""
+
+    values: torch.Tensor
+    codes: torch.Tensor
+    negative_zero_code: int | None
+    negative_infinity_code: int | None
+
+
+@lru_cache(maxsize=64)
+def _book(fmt: Format, device: torch.device) -> _Book:
+    table = fmt.values
+    order = np.flatnonzero(np.isfinite(table))
+    values, first = np.unique(table[order] + 0.0, return_index=True)
+    minus_zero, minus_infinity = (np.flatnonzero(where) for where in ((table == 0) & np.signbit(table), table == -np.inf))
+    return _Book(
+        torch.tensor(values, device=device), torch.tensor(order[first], device=device),
+        int(minus_zero[0]) if minus_zero.size else None, int(minus_infinity[0]) if minus_infinity.size else None,
+    )  # fmt: skip
+
+
+def _book_codes(x, fmt: Format, rounding, overflow, generator):
+    book, nan = _book(fmt, x.device), torch.isnan(x)
+    numbers = torch.where(nan, 0.0, x)
+    inside = numbers.clamp(fmt.lowest, fmt.max)
+    upper = torch.searchsorted(book.values, inside, right=True).clamp_(1, book.values.numel() - 1)
+    low, high = book.values[upper - 1], book.values[upper]
+    low_code, high_code = book.codes[upper - 1], book.codes[upper]
+    codes = torch.where(_takes_upper(inside, low, high, low_code, high_code, rounding, generator), high_code, low_code)
+    if overflow == "ieee":
+        top, bottom = fmt.max + fmt.ulp_at_max, fmt.lowest - fmt.ulp_at_max
+        codes = torch.where(_overflows(numbers, fmt.max, top, fmt.max_code, rounding, generator), _limit(fmt, fmt.inf_code), codes)
+        codes = torch.where(_overflows(-numbers, -fmt.lowest, -bottom, int(book.codes[0]), _MIRRORED.get(rounding, rounding), generator) & fmt.signed, _limit(fmt, book.negative_infinity_code, int(book.codes[0])), codes)
+    if book.negative_zero_code is not None:
+        codes = torch.where(torch.signbit(x) & (codes == book.codes[torch.searchsorted(book.values, 0.0)]), book.negative_zero_code, codes)
+    if isinstance(fmt, FloatFormat) and not fmt.signed:
+        nan = nan | (x < 0)
+    return codes if fmt.nan_code is None else torch.where(nan, fmt.nan_code, codes)
+
+
+_MIRRORED = {"up": "down", "down": "up"}
+
+
+def _limit(fmt: Format, infinity: int | None, largest: int | None = None) -> int:
+    return next(code for code in (infinity, fmt.nan_code, fmt.max_code if largest is None else largest) if code is not None)
+
+
+def _takes_upper(x, low, high, low_code, high_code, rounding, generator):
+    """Which of two neighbouring values a number from `low` to `high` is rounded to: True for the upper one."""
+    middle = (low + high) / 2
+    outward = (high.abs() > low.abs()) | ((high.abs() == low.abs()) & (x >= 0))
+    same_parity = (low_code & 1) == (high_code & 1)
+    takes = {
+        "half_even": lambda: (x > middle) | ((x == middle) & torch.where(same_parity, outward, (high_code & 1) == 0)),
+        "half_away": lambda: (x > middle) | ((x == middle) & outward),
+        "toward_zero": lambda: (x > low) & (x < 0),
+        "up": lambda: x > low,
+        "down": lambda: torch.zeros_like(x, dtype=torch.bool),
+        "stochastic": lambda: torch.rand(x.shape, dtype=torch.float64, device=x.device, generator=generator) < (x - low) / (high - low),
+    }[rounding]()
+    return takes | (x == high)
+
+
+def _overflows(x, largest: float, beyond: float, largest_code: int, rounding, generator):
+    """Which numbers are rounded away from the largest value to the one that would come after it."""
+    inside = x.clamp(largest, beyond)
+    low, high = torch.full_like(inside, largest), torch.full_like(inside, beyond)
+    code = torch.full_like(inside, largest_code, dtype=torch.int64)
+    if rounding in ("toward_zero", "down"):
+        return torch.isposinf(x)
+    return (x > largest) & _takes_upper(inside, low, high, code, code + 1, rounding, generator)
+
+
+def _round_significand(scaled, negative, rounding, generator, parity=None):
+    """Round non-negative float64 numbers to integers -> int64; `negative` is the sign that the directed modes look at.
+
+    `parity` is added before a tie asks for an even number.
+    """
+    if rounding == "half_even" and parity is None:
         return torch.round(scaled).to(torch.int64)
     whole = torch.floor(scaled)
     rest = scaled - whole
     goes_up = {
+        "half_even": lambda: (rest > 0.5) | ((rest == 0.5) & ((parity + whole.to(torch.int64)) & 1 == 1)),
         "half_away": lambda: rest >= 0.5,
         "toward_zero": lambda: torch.zeros_like(negative),
         "up": lambda: (rest > 0) & ~negative,

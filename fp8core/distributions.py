@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from fp8core.arrays import as_integers, as_matrix, as_tensor
-from fp8core.codec import decode, exponent_of
+from fp8core.codec import decode, exponent_of, is_clipped
 from fp8core.quantized import QuantizedTensor
 from fp8core.scaling import amax, to_blocks
 
@@ -63,14 +63,15 @@ def distribution(x, q: QuantizedTensor, *, scaled: bool) -> Distribution:
     if tuple(source.shape) != q.shape:
         raise ValueError(f"x has shape {tuple(source.shape)} and q has shape {q.shape}: they are a tensor and its own quantized form")
     fmt = q.recipe.fmt
-    original = as_matrix(source).to(torch.float64).abs()
-    magnitude = original / q.element_scale()
+    original = as_matrix(source).to(torch.float64)
+    quotient = original / q.element_scale()
+    original, magnitude = original.abs(), quotient.abs()
     value = as_matrix(decode(as_integers(q.codes), fmt))
     fate = torch.full(magnitude.shape, 2, device=source.device)
     if fmt.min_subnormal is not None:
         fate[magnitude < fmt.min_normal] = 1
     fate[value == 0] = 0
-    fate[magnitude > fmt.max + fmt.ulp_at_max / 2] = 3
+    fate[is_clipped(quotient, fmt)] = 3
     fate[~as_matrix(as_tensor(q.dequantize())).isfinite()] = 4
     binned = magnitude if scaled else original
     countable = binned.isfinite() & (binned > 0)

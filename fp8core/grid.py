@@ -127,7 +127,7 @@ class Spacing:
             value of every binade, between which the steps are equal.
         per_binade: how many values each listed value's binade has, shape (V,).
         min_normal: values below it are subnormal.
-        lowest: the most negative value, 0 or more where there is none.
+        negative: the negative values, listed likewise, ascending, shape (W,).
         has_zero: whether zero is a value.
     """
 
@@ -139,7 +139,7 @@ class Spacing:
     complete: bool
     per_binade: np.ndarray
     min_normal: float
-    lowest: float
+    negative: np.ndarray
     has_zero: bool
 
     @property
@@ -160,9 +160,7 @@ class Spacing:
     @property
     def all_values(self) -> np.ndarray:
         """The listed values with zero and the negative ones, ascending."""
-        negative = -self.values[self.values <= -self.lowest][::-1]
-        below = [self.lowest] if self.lowest < 0 and (not negative.size or self.lowest < negative[0]) else []
-        return np.concatenate([below, negative, [0.0] if self.has_zero else [], self.values])
+        return np.concatenate([self.negative, [0.0] if self.has_zero else [], self.values])
 
 
 def spacing(format: str | Format) -> Spacing:
@@ -176,8 +174,15 @@ def spacing(format: str | Format) -> Spacing:
     values, steps, per_binade = _by_table(fmt) if fmt.bits <= 16 else _by_formula(fmt)
     return Spacing(
         name=fmt.name, title=fmt.title, values=values, codes=encode(values, fmt).astype(np.int64), steps=steps, complete=fmt.bits <= 8,
-        per_binade=per_binade, min_normal=fmt.min_normal, lowest=fmt.lowest, has_zero=bool(fmt.zero),
+        per_binade=per_binade, min_normal=fmt.min_normal, negative=_negative(fmt, values), has_zero=bool(fmt.zero),
     )  # fmt: skip
+
+
+def _negative(fmt: Format, positive: np.ndarray) -> np.ndarray:
+    if fmt.bits <= 8:
+        return fmt.finite_values[fmt.finite_values < 0]
+    mirrored = -positive[positive <= -fmt.lowest][::-1]
+    return np.unique(np.append(mirrored, fmt.lowest)) if fmt.signed else mirrored
 
 
 def binade_of(values: np.ndarray) -> np.ndarray:
@@ -282,7 +287,9 @@ def _arithmetic(code: int, value: float, fmt: Format) -> str:
         return f"table[{code}] = {exact_text(value)}"
     magnitude = code & (fmt.magnitude_codes - 1)
     field, mantissa = magnitude >> fmt.mantissa_bits, magnitude & ((1 << fmt.mantissa_bits) - 1)
-    leading = int(field > 0 or not fmt.zero)
+    leading = int(field > 0 or not fmt.gradual)
+    if value == 0 and leading:
+        return exact_text(value)
     exponent = field if leading else 1
     factors = [f"(-1)^{int(code & fmt.sign_code > 0)}"] if fmt.signed else []
     factors.append(f"2^({exponent} − {fmt.bias})")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from fp8core.arrays import as_integers, as_matrix, as_tensor
-from fp8core.codec import decode, exponent_of, pow2, ulp_of
+from fp8core.codec import decode, exponent_of, is_clipped, pow2, ulp_of
 from fp8core.formats import Format
 from fp8core.quantized import QuantizedTensor
 
@@ -140,8 +140,8 @@ def _in_ulps(x64, usable, q: QuantizedTensor):
     fmt, scale = q.recipe.fmt, q.element_scale().to(torch.float64)
     scaled = as_matrix(x64) / scale
     value = as_matrix(decode(as_integers(q.codes), fmt)).to(torch.float64)
-    in_ulps = (scaled - value).abs() / ulp_of(scaled.abs(), fmt)
-    return torch.where(as_matrix(usable), in_ulps, 0.0), scaled.abs() > fmt.max + fmt.ulp_at_max / 2
+    in_ulps = (scaled - value).abs() / ulp_of(scaled, fmt)
+    return torch.where(as_matrix(usable), in_ulps, 0.0), is_clipped(scaled, fmt)
 
 
 def _by_binade(x64, error, usable):

@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from fp8core.codec import encode
+from fp8core.codec import encode, ulp_of
 from fp8core.formats import FORMATS, FloatFormat, Format, parse_format
 from fp8core.grid import Code, describe_code, exact_text, hex_text
 
@@ -203,12 +204,12 @@ def _ends(code: int, value: float, fmt: Format, rounding: str, overflow: str) ->
 def _end(value: float, neighbour: float | None, side: int, fmt: Format, rounding: str, overflow: str) -> float:
     """How far the numbers reach that round to `value`, on the side -1 or +1 of it."""
     last = neighbour is None or math.isinf(neighbour)
-    if last and side < 0 and not fmt.signed:
-        return 0.0
     if last and _encode(side * math.inf, fmt, "half_even", overflow) == _encode(value, fmt, "half_even", overflow):
         return side * math.inf
+    if last and side < 0 and not fmt.signed:
+        return 0.0
     if last:
-        neighbour = value + side * math.ldexp(1.0, max(fmt.emax, fmt.emin) - fmt.mantissa_bits)
+        neighbour = value + side * fmt.ulp_at_max
     outward = side * value > 0 or value == 0
     reaches = {"up": side < 0, "down": side > 0, "toward_zero": outward, "stochastic": True}.get(rounding)
     if reaches is None:
@@ -220,7 +221,7 @@ def _end(value: float, neighbour: float | None, side: int, fmt: Format, rounding
 
 def _overflow_interval(code: int, fmt: Format, rounding: str, overflow: str) -> Interval | None:
     positive, negative = (_encode(sign * math.inf, fmt, rounding, overflow) == code for sign in (1, -1))
-    if positive == negative or not fmt.signed:
+    if positive == negative or (negative and not fmt.signed):
         return None
     sign = 1 if positive else -1
     largest = interval(_encode(sign * fmt.max, fmt, rounding, overflow), fmt, rounding, overflow)
@@ -236,7 +237,7 @@ def _beside(code: int, value: float, fmt: Format) -> tuple[float | None, float |
     infinity = math.inf if fmt.inf_code is not None else None
     if math.isinf(value):
         return (fmt.max, None) if value > 0 else (None, -fmt.max)
-    return (-infinity if infinity and value == fmt.lowest else _next(value, fmt, -1)), (infinity if value == fmt.max else _next(value, fmt, +1))
+    return (-infinity if infinity and fmt.signed and value == fmt.lowest else _next(value, fmt, -1)), (infinity if value == fmt.max else _next(value, fmt, +1))
 
 
 def _next(value: float, fmt: Format, side: int) -> float | None:
@@ -263,7 +264,4 @@ def _encode(x: float, fmt: Format, rounding: str, overflow: str, seed: int = 0) 
 
 
 def _ulp(x: float, fmt: Format) -> float:
-    if math.isnan(x):
-        return math.nan
-    exponent = math.frexp(x)[1] - 1 if x and math.isfinite(x) else fmt.emin if x == 0 else fmt.emax
-    return math.ldexp(1.0, max(min(exponent, fmt.emax), fmt.emin) - fmt.mantissa_bits)
+    return math.nan if math.isnan(x) else float(ulp_of(torch.tensor([x], dtype=torch.float64), fmt))

@@ -1,47 +1,14 @@
-"""What does the scale do?"""
+"""What does the scale do? One tensor, one recipe, and the topic that the visitor chose."""
 
 import streamlit as st
 
-from fp8core.scaling import GRANULARITIES, SCALE_RULES
-from pages.ui import frame, report_tables
+from pages.ui import frame, topics
 from pages.ui import tensor_reports as work
-from pages.ui.charts import scaling as charts
-from pages.ui.language import tr
-from pages.ui.upload import as_text, uploaded_checkpoint
+from pages.ui.upload import uploaded_checkpoint
 
 view = frame.page(__file__, "format", "granularity", "rule", "scale_format", "rounding", "overflow", "source", "size", "seed", "outlier", "tail")
 chosen = work.choose_tensor(view, uploaded_checkpoint())
 if chosen is None:
     st.stop()
-recipe = work.chosen_recipe(view)
-
-st.subheader(tr("{tensor}, {shape}: every granularity with every scale rule, in {format}").format(tensor=as_text(chosen.title), shape=" × ".join(map(str, chosen.x.shape)), format=recipe.fmt.title), anchor=False)
-pairs = {(granularity, rule): work.chosen_recipe(view, granularity, rule) for granularity in GRANULARITIES for rule in SCALE_RULES}
-reports = work.reports(chosen, pairs)
-frame.figure(
-    charts.matrix(reports, (view.granularity, view.rule)), "matrix",
-    tr("**What you see:** the ratio of signal to error for each pair; below it ↓ the share flushed to zero and ↑ the share clipped. The frame marks the pair chosen at the left. Rules that give a power of two differ in when they round up: floor clips, ceil and rceil do not."),
-)  # fmt: skip
-
-st.subheader(tr("Where the scales and the errors are: {recipe}").format(recipe=as_text(recipe.title)), anchor=False)
-report_tables.headline(work.report(chosen, recipe))
-pictures = work.in_cells(chosen, recipe)
-left, right = st.columns(2)
-cell = tr("One cell is {rows} × {columns} numbers.").format(rows=pictures.cell[0], columns=pictures.cell[1])
-with left:
-    frame.figure(charts.scale_map(pictures), "scale_map", tr("**What you see:** the scale of each block, as a power of two. One colour means one scale for all; a bright row, column or block holds something large.") + " " + cell)
-with right:
-    frame.figure(charts.error_map(pictures), "error_map", tr("**What you see:** how well each part of the tensor survives. Dark cells sit next to something large and share its scale.") + " " + cell)
-
-st.subheader(tr("All pairs"), anchor=False)
-rows = report_tables.rows({pairs[pair].name: report for pair, report in reports.items()})
-named = [{tr("granularity"): granularity, tr("rule"): rule} | row for (granularity, rule), row in zip(reports, rows, strict=True)]
-frame.table(named, "scaling_pairs")
-st.subheader(tr("The scale rules"), anchor=False)
-st.table([{tr("rule"): r.title, tr("scale ="): r.formula, tr("what it does"): tr(r.effect), tr("source"): r.source} for r in SCALE_RULES.values()])
-frame.explain(
-    tr("What is a scale here?"),
-    tr("Always the number that decoding multiplies with: x ≈ decode(code) · scale. Some libraries call its reciprocal the scale. amax is the largest magnitude of a block, max the largest number of the format, emax its binade. Scales cost memory: the last column of the table counts them."),
-)
-if code := work.as_python(chosen, recipe):
-    frame.copy_python(code)
+view = frame.control("topic")
+topics.TOPICS[view.topic].draw(view, chosen, work.chosen_recipe(view))

@@ -172,6 +172,7 @@ _SIDES = {65_536: 256, 262_144: 512, 1_048_576: 1024, 4_194_304: 2048}
 _LENGTHS = (64, 100, 128, 256, 512, 1000, 1024, 2048, 4096)
 _OUTLIERS = (*(step * 10**power for power in range(7) for step in (1, 3)), 10_000_000)
 _AXES = {"log": "logarithmic", "linear": "linear", "scaled": "share of max", "binade": "by binade"}
+_TOPICS = {"grid": "granularity × rule", "rules": "all rules", "calibration": "calibration", "delayed": "delayed scaling", "nvfp4": "NVFP4 inside", "directions": "rows against columns"}
 _LAYERS_CHARTS = {"dots": "layer by layer", "colours": "table of colours", "outliers": "outliers"}
 
 
@@ -196,6 +197,7 @@ class View:
     scale_format: str = choice("float32", tuple(SCALE_FORMATS), "Scale stored as", "Scaling", "The number format of the scales themselves.", lambda key: SCALE_FORMATS[key].title)
     rounding: str = choice("half_even", tuple(ROUNDINGS), "Rounding", "Rounding", "What happens between two values.", lambda key: _sentence(ROUNDINGS[key]))
     overflow: str = choice("saturate", tuple(OVERFLOWS), "Overflow", "Rounding", "What happens beyond the largest value.", lambda key: {"saturate": "Saturate", "ieee": "Infinity or NaN"}.get(key, key))
+    topic: str = choice("grid", tuple(_TOPICS), "Topic", "Picture", "", _TOPICS.__getitem__, "buttons")
     axis: str = choice("log", tuple(_AXES), "Axis", "Picture", "", _AXES.__getitem__, "buttons")
     zoom: int = choice(1, (1, 4, 16, 64), "Zoom", "Picture", "Show only the middle part of the axis.", lambda n: f"× {n}", "buttons")
     number: str = text("0.1", 40, "Number", "Number", "A decimal such as 0.1 or -3e-5, a fraction such as 1/3, a power such as 2^-9, inf, nan, or a code such as 0x5E.", _read_number)
