@@ -24,6 +24,7 @@ from fp8core.formats import FloatFormat, Format, IntFormat, parse_format
 ROUNDINGS = {
     "half_even": "to nearest, ties to the even code",
     "half_away": "to nearest, ties away from zero",
+    "half_toward_zero": "to nearest, ties toward zero",
     "toward_zero": "toward zero",
     "up": "toward +infinity",
     "down": "toward -infinity",
@@ -249,6 +250,7 @@ def _takes_upper(x, low, high, low_code, high_code, rounding, generator):
     takes = {
         "half_even": lambda: (x > middle) | ((x == middle) & torch.where(same_parity, outward, (high_code & 1) == 0)),
         "half_away": lambda: (x > middle) | ((x == middle) & outward),
+        "half_toward_zero": lambda: (x > middle) | ((x == middle) & ~outward),
         "toward_zero": lambda: (x > low) & (x < 0),
         "up": lambda: x > low,
         "down": lambda: torch.zeros_like(x, dtype=torch.bool),
@@ -279,6 +281,7 @@ def _round_significand(scaled, negative, rounding, generator, parity=None):
     goes_up = {
         "half_even": lambda: (rest > 0.5) | ((rest == 0.5) & ((parity + whole.to(torch.int64)) & 1 == 1)),
         "half_away": lambda: rest >= 0.5,
+        "half_toward_zero": lambda: rest > 0.5,
         "toward_zero": lambda: torch.zeros_like(negative),
         "up": lambda: (rest > 0) & ~negative,
         "down": lambda: (rest > 0) & negative,

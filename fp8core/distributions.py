@@ -9,7 +9,7 @@ import torch
 
 from fp8core.arrays import as_integers, as_matrix, as_tensor
 from fp8core.codec import decode, exponent_of, is_clipped
-from fp8core.quantized import QuantizedTensor
+from fp8core.quantized import QuantizedTensor, prepared
 from fp8core.scaling import amax, to_blocks
 
 FATES = {
@@ -64,7 +64,7 @@ def distribution(x, q: QuantizedTensor, *, scaled: bool) -> Distribution:
         raise ValueError(f"x has shape {tuple(source.shape)} and q has shape {q.shape}: they are a tensor and its own quantized form")
     fmt = q.recipe.fmt
     original = as_matrix(source).to(torch.float64)
-    quotient = original / q.element_scale()
+    quotient = as_matrix(prepared(source, q.recipe)).to(torch.float64) / q.element_scale()
     original, magnitude = original.abs(), quotient.abs()
     value = as_matrix(decode(as_integers(q.codes), fmt))
     fate = torch.full(magnitude.shape, 2, device=source.device)
@@ -122,7 +122,7 @@ def linear_view(x, q: QuantizedTensor, zoom: int = 1, bins: int = 240) -> Linear
     if zoom < 1 or bins < 1:
         raise ValueError(f"zoom = {zoom} and bins = {bins}: both are at least 1")
     fmt = q.recipe.fmt
-    scaled = (as_matrix(as_tensor(x)).to(torch.float64) / q.element_scale()).reshape(-1)
+    scaled = (as_matrix(prepared(as_tensor(x), q.recipe)).to(torch.float64) / q.element_scale()).reshape(-1)
     scaled = scaled[scaled.isfinite()].cpu().numpy()
     widest = min(fmt.max, float(np.abs(scaled).max(initial=0.0)) or fmt.max)
     window = widest / zoom

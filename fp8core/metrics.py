@@ -11,7 +11,7 @@ import torch
 from fp8core.arrays import as_integers, as_matrix, as_tensor
 from fp8core.codec import decode, exponent_of, is_clipped, pow2, ulp_of
 from fp8core.formats import Format
-from fp8core.quantized import QuantizedTensor
+from fp8core.quantized import QuantizedTensor, prepared
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class ErrorReport:
         sqnr_db: 20 log10(‖x‖ / ‖x − x̂‖); inf where nothing was lost, NaN where x is all zeros or nothing finite is left.
         mse: mean of (x − x̂)².
         max_abs: largest |x − x̂|.
-        max_ulp: largest |x − x̂| in units of the format's ulp at x, both divided by the scale; 0.5 at most for a number that was
+        max_ulp: largest |x − x̂|, both rotated where the recipe rotates, in units of the format's ulp at x, both divided by the scale; 0.5 at most for a number that was
             rounded to nearest and not clipped.
         cosine: x · x̂ / (‖x‖ ‖x̂‖); NaN where one of them is zero.
         underflow: share of numbers that were not zero and became zero.
@@ -85,7 +85,7 @@ def measure(x, q: QuantizedTensor) -> ErrorReport:
     usable = finite & y64.isfinite()
     finite_x64, x64, y64 = (torch.where(keep, values, 0.0) for keep, values in ((finite, x64), (usable, x64), (usable, y64)))
     error = x64 - y64
-    in_ulps, clipped = _in_ulps(finite_x64, usable, q)
+    in_ulps, clipped = _in_ulps(prepared(finite_x64, q.recipe), usable, q)
     binades, per_binade = _by_binade(x64, error, usable & (x64 != 0))
     used = max(int(usable.sum()), 1)
     return ErrorReport(
@@ -141,7 +141,7 @@ def _in_ulps(x64, usable, q: QuantizedTensor):
     scaled = as_matrix(x64) / scale
     value = as_matrix(decode(as_integers(q.codes), fmt)).to(torch.float64)
     in_ulps = (scaled - value).abs() / ulp_of(scaled, fmt)
-    return torch.where(as_matrix(usable), in_ulps, 0.0), is_clipped(scaled, fmt)
+    return torch.where(as_matrix(usable), in_ulps.nan_to_num(nan=0.0, posinf=torch.inf), 0.0), is_clipped(scaled, fmt)
 
 
 def _by_binade(x64, error, usable):

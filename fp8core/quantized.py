@@ -11,7 +11,9 @@ from fp8core.arrays import as_integers, as_matrix, as_tensor, like
 from fp8core.codec import decode, encode
 from fp8core.formats import Format
 from fp8core.recipes import Recipe, make_recipe, parse_recipe
-from fp8core.scaling import ScaleSpec, compute_scales, expand
+from fp8core.rotation import rotate, rotate_back
+from fp8core.rules import Scales
+from fp8core.scaling import Block, ScaleSpec, compute_scales, expand
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,26 +62,30 @@ class QuantizedTensor:
     def dequantize(self):
         """Return decode(codes) · scale, float32 in the tensor's shape and kind; the product is rounded once, to float32.
 
+        A recipe that rotates before it scales is rotated back, so that the result is comparable with the tensor.
+
         A product beyond float32's range becomes infinity; `measure` counts such numbers as lost.
         """
         codes = as_integers(self.codes)
         values = as_matrix(decode(codes, self.recipe.fmt))
-        return like(self.codes, (values * self.element_scale()).reshape(codes.shape))
+        restored = (values * self.element_scale()).reshape(codes.shape)
+        return like(self.codes, rotate_back(restored, self.recipe.rotation) if self.recipe.rotation else restored)
 
 
-def quantize(x, recipe: str | Recipe | Format, scaling: ScaleSpec | None = None, *, seed: int | None = None) -> QuantizedTensor:
+def quantize(x, recipe: str | Recipe | Format, scaling: ScaleSpec | None = None, *, amax=None, seed: int | None = None) -> QuantizedTensor:
     """Quantize a tensor: amax of every block, scale, codes of x / scale.
 
-    The quotient is rounded to the format once, with no detour through float32.
+    The quotient is rounded to the format once, with no detour through float32; where the recipe follows a library, in that library's steps.
     NaN, infinity and blocks of zeros: see `scaling.compute_scales` and `codec.encode`.
 
     Args:
         x: torch tensor or array of any shape; blocks lie on it as a matrix of its last axis by all others.
         recipe: a Recipe or its name; or, together with `scaling`, a format or its name.
+        amax: for static and delayed scaling: what calibration or history says, in place of the tensor's own; a number, or one for each block.
         seed: for recipes that round stochastically.
 
     Raises:
-        ValueError: unknown recipe or format.
+        ValueError: unknown recipe or format; an `amax` of another shape, below zero, or for a recipe without scaling.
         TypeError: `x` does not hold real numbers.
 
     >>> q = quantize([[1.0, 2.0, 3.0, 100.0]], "int8_tensor")
@@ -90,13 +96,29 @@ def quantize(x, recipe: str | Recipe | Format, scaling: ScaleSpec | None = None,
         recipe = make_recipe(recipe, scaling)
     recipe = parse_recipe(recipe)
     source = as_tensor(x)
+    if recipe.scaling is None and amax is not None:
+        raise ValueError(f"recipe {recipe.name!r} has no scaling: an amax has no use there")
+    source = prepared(source, recipe)
     if recipe.scaling is None or source.numel() == 0:
         codes = encode(source, recipe.fmt, recipe.rounding, recipe.overflow, seed=seed)
         return QuantizedTensor(like(x, codes), like(x, torch.ones(1, 1, device=source.device)), recipe)
     matrix = as_matrix(source)
-    scales = compute_scales(matrix, recipe.fmt, recipe.scaling)
-    # float64 quotients of two float32 numbers are never close enough to a midpoint to round to the wrong side of it
-    quotient = matrix.to(torch.float64) / expand(scales.values, matrix.shape, recipe.scaling.block)
-    codes = encode(quotient, recipe.fmt, recipe.rounding, recipe.overflow, seed=seed).reshape(source.shape)
+    scales = compute_scales(matrix, recipe.fmt, recipe.scaling, amax)
+    codes = encode(_scaled(matrix, scales, recipe.scaling.block), recipe.fmt, recipe.rounding, recipe.overflow, seed=seed).reshape(source.shape)
     global_scale = None if scales.global_scale is None else like(x, scales.global_scale)
     return QuantizedTensor(like(x, codes), like(x, scales.values), recipe, like(x, scales.codes), global_scale)
+
+
+def prepared(x: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Return what the recipe scales and rounds: the tensor itself, or its rotation."""
+    return rotate(x, recipe.rotation) if recipe.rotation else x
+
+
+def _scaled(matrix: torch.Tensor, scales: Scales, block: Block) -> torch.Tensor:
+    """What is rounded to the elements' format: x / scale, or what the rule's library makes of it in float32."""
+    if scales.multiplier is not None:
+        return matrix.to(torch.float32) * expand(scales.multiplier, matrix.shape, block)
+    if scales.divisor is not None:
+        return matrix.to(torch.float32) / expand(scales.divisor, matrix.shape, block)
+    # float64 quotients of two float32 numbers are never close enough to a midpoint to round to the wrong side of it
+    return matrix.to(torch.float64) / expand(scales.values, matrix.shape, block)

@@ -9,13 +9,14 @@ axes, flattened; None stands for the whole axis. Ragged blocks at the end of an 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from fp8core.codec import decode, encode, exponent_of, pow2
+from fp8core.arrays import as_tensor
+from fp8core.codec import decode, encode, pow2
 from fp8core.formats import Format, parse_format
+from fp8core.rules import SCALE_RULES, Scales
 
 Block = tuple[int | None, int | None]
 
@@ -63,44 +64,6 @@ SCALE_FORMATS: dict[str, ScaleFormat] = {
 }
 
 
-def _floor_exponent(amax: torch.Tensor, fmt: Format) -> torch.Tensor:
-    return exponent_of(amax) - fmt.emax
-
-
-def _ceil_exponent(amax: torch.Tensor, fmt: Format) -> torch.Tensor:
-    return _floor_exponent(amax, fmt) + (amax > pow2(exponent_of(amax).clamp(-1022, 1023)))
-
-
-def _rceil_exponent(amax: torch.Tensor, fmt: Format) -> torch.Tensor:
-    floor = _floor_exponent(amax, fmt)
-    return floor + (amax > fmt.max * pow2(floor.clamp(-1022, 1023)))
-
-
-def _even_exponent(amax: torch.Tensor, fmt: Format) -> torch.Tensor:
-    rounds_up_from = 2.0 - 2.0 ** -(fmt.mantissa_bits + 1)
-    return _floor_exponent(amax, fmt) + (amax >= rounds_up_from * pow2(exponent_of(amax).clamp(-1022, 1023)))
-
-
-@dataclass(frozen=True)
-class ScaleRule:
-    """How the scale follows from amax. `exponent` gives log2 of a power-of-two scale; None: amax / max, any real number."""
-
-    title: str
-    formula: str
-    effect: str
-    source: str
-    exponent: Callable[[torch.Tensor, Format], torch.Tensor] | None = None
-
-
-SCALE_RULES: dict[str, ScaleRule] = {
-    "amax": ScaleRule("amax / max", "amax / max", "the block's largest value lands on the format's largest; stored in UE8M0 this rounds to the nearest power of two", "common practice"),
-    "floor": ScaleRule("floor", "2^(⌊log₂ amax⌋ − emax)", "clips block maxima whose significand is above that of the format's max", "OCP MX v1.0 section 6.3", _floor_exponent),
-    "ceil": ScaleRule("ceil", "2^(⌈log₂ amax⌉ − emax)", "never clips where max is above 2^emax; leaves up to one binade unused", "torchao ScaleCalculationMode.CEIL", _ceil_exponent),
-    "rceil": ScaleRule("rceil", "2^⌈log₂(amax / max)⌉", "the smallest power of two that never clips", "torchao ScaleCalculationMode.RCEIL; NVIDIA MXFP8 (arXiv 2506.08027)", _rceil_exponent),
-    "even": ScaleRule("even", "2^(⌊log₂ round(amax)⌋ − emax), amax rounded to the mantissa of the elements", "clips less than floor and wastes less than ceil", "torchao ScaleCalculationMode.EVEN", _even_exponent),
-}
-
-
 @dataclass(frozen=True)
 class ScaleSpec:
     """A scaling strategy: which numbers share a scale, how it follows from their amax, how it is stored.
@@ -108,16 +71,16 @@ class ScaleSpec:
     Args:
         block: `(rows, columns)`, None for the whole axis.
         rule: a key of `SCALE_RULES`.
-        scale_format: a key of `SCALE_FORMATS`.
-        amax_floor: amax is raised to this at least (DeepSeek: 1e-4).
+        scale_format: a key of `SCALE_FORMATS`; unless given, what the rule usually stores in.
+        amax_floor: amax is raised to this at least; Transformer Engine calls it epsilon.
 
     Raises:
-        ValueError: a value outside of these.
+        ValueError: a value outside of these; a scale format that the rule does not store in.
     """
 
     block: Block = (None, None)
     rule: str = "amax"
-    scale_format: str = "float32"
+    scale_format: str = ""
     amax_floor: float = 0.0
 
     def __post_init__(self):
@@ -125,6 +88,11 @@ class ScaleSpec:
             raise ValueError(f"block = {self.block!r}: it takes two sides, each a whole number of at least 1, or None for the whole axis")
         if self.rule not in SCALE_RULES:
             raise ValueError(f"rule = {self.rule!r} is not one of {', '.join(SCALE_RULES)}")
+        legal = SCALE_RULES[self.rule].scale_formats
+        if not self.scale_format:
+            object.__setattr__(self, "scale_format", legal[0] if legal else "float32")
+        if legal and self.scale_format not in legal:
+            raise ValueError(f"scale_format = {self.scale_format!r}: rule {self.rule} stores its scales in {' or '.join(legal)}")
         if self.scale_format not in SCALE_FORMATS:
             raise ValueError(f"scale_format = {self.scale_format!r} is not one of {', '.join(SCALE_FORMATS)}")
         if not 0.0 <= self.amax_floor < float("inf"):
@@ -139,7 +107,7 @@ class ScaleSpec:
     @property
     def transposed(self) -> ScaleSpec:
         """The spec that does to x.T what this one does to x."""
-        return ScaleSpec(self.block[::-1], self.rule, self.scale_format, self.amax_floor)
+        return replace(self, block=self.block[::-1])
 
 
 def parse_granularity(text: str) -> Block:
@@ -159,21 +127,6 @@ def parse_granularity(text: str) -> Block:
     return tuple(None if side == "*" else int(side) for side in match.groups())
 
 
-@dataclass(frozen=True, eq=False)
-class Scales:
-    """The scales of one matrix.
-
-    Args:
-        values: decode multipliers, float32, one per block, shape (⌈R / rows⌉, ⌈C / columns⌉).
-        codes: what is stored for each block, in the scale format's codes; same shape.
-        global_scale: float32 of shape () where there are two levels, else None.
-    """
-
-    values: torch.Tensor
-    codes: torch.Tensor
-    global_scale: torch.Tensor | None
-
-
 def to_blocks(matrix: torch.Tensor, block: Block) -> torch.Tensor:
     """Cut a matrix (R, C) into blocks -> (⌈R / rows⌉, rows, ⌈C / columns⌉, columns), padded with zeros at the ends."""
     rows, columns = _sides(matrix.shape, block)
@@ -188,16 +141,20 @@ def from_blocks(blocks: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
     return blocks.reshape(blocks.shape[0] * blocks.shape[1], -1)[: shape[0], : shape[1]]
 
 
-def amax(matrix: torch.Tensor, block: Block) -> torch.Tensor:
-    """Return the largest finite magnitude of every block -> float64 (⌈R / rows⌉, ⌈C / columns⌉); 0 where there is none.
+def amax(matrix: torch.Tensor, block: Block, *, ignores_non_finite: bool = True) -> torch.Tensor:
+    """Return the largest magnitude of every block -> float64 (⌈R / rows⌉, ⌈C / columns⌉).
 
-    NaN and infinity do not count: one of them would otherwise take all precision from its neighbours.
+    Args:
+        ignores_non_finite: NaN and infinity do not count, and a block without other numbers has 0: one of them would otherwise take
+            all precision from its neighbours. False: they count, as in most libraries; NaN above all.
     """
     blocks = to_blocks(matrix, block).abs()
-    return torch.where(blocks.isfinite(), blocks, 0.0).amax(dim=(1, 3)).to(torch.float64)
+    if ignores_non_finite:
+        blocks = torch.where(blocks.isfinite(), blocks, 0.0)
+    return blocks.amax(dim=(1, 3)).to(torch.float64)
 
 
-def compute_scales(matrix: torch.Tensor, fmt: Format, spec: ScaleSpec) -> Scales:
+def compute_scales(matrix: torch.Tensor, fmt: Format, spec: ScaleSpec, static_amax=None) -> Scales:
     """Return the scales of every block of a matrix (R, C).
 
     - A block of zeros, and one so small that its scale would underflow, takes the smallest scale of the scale format.
@@ -205,20 +162,32 @@ def compute_scales(matrix: torch.Tensor, fmt: Format, spec: ScaleSpec) -> Scales
       of its block NaN, so that the block decodes to NaN and not to a number that was never there.
     - A scale beyond the scale format saturates.
 
+    Rules that follow a library say for themselves what they do with these; see `fp8core.rules`.
+
+    Args:
+        static_amax: amax from elsewhere, in place of the measured one: a number, or one for each block.
+
     Raises:
-        ValueError: the matrix is empty; it has no amax.
+        ValueError: the matrix is empty; it has no amax. A static amax of another shape, or below zero.
     """
     if matrix.numel() == 0:
         raise ValueError(f"a tensor of shape {tuple(matrix.shape)} is empty: it has no amax")
-    store = SCALE_FORMATS[spec.scale_format]
     rule = SCALE_RULES[spec.rule]
-    block_amax = amax(matrix, spec.block).clamp_(min=spec.amax_floor)
+    measured = amax(matrix, spec.block, ignores_non_finite=rule.ignores_non_finite)
+    block_amax = (measured if static_amax is None else _checked_amax(static_amax, measured)).clamp(min=spec.amax_floor)
+    if rule.compute is not None:
+        return rule.compute(block_amax.to(torch.float32), fmt)
+    return _generic_scales(block_amax, matrix, fmt, spec)
+
+
+def _generic_scales(block_amax: torch.Tensor, matrix: torch.Tensor, fmt: Format, spec: ScaleSpec) -> Scales:
+    store, rule = SCALE_FORMATS[spec.scale_format], SCALE_RULES[spec.rule]
     global_scale = None
     relative_to = 1.0
     if store.global_format is not None:
         largest = parse_format(store.element).max
         smallest = SCALE_FORMATS[store.global_format].smallest
-        global_scale = (block_amax.max() / (fmt.max * largest)).clamp_(min=smallest).to(torch.float32)
+        global_scale = (block_amax.max() / (fmt.max * largest)).clamp(min=smallest).to(torch.float32)
         relative_to = global_scale.to(torch.float64)
     wanted = block_amax / fmt.max if rule.exponent is None else pow2(rule.exponent(block_amax, fmt).clamp(-1022, 1023))
     wanted = (wanted / relative_to).clamp_(min=store.smallest)
@@ -227,6 +196,15 @@ def compute_scales(matrix: torch.Tensor, fmt: Format, spec: ScaleSpec) -> Scales
     codes = encode(wanted, store.element)
     values = decode(codes, store.element).to(torch.float64) * relative_to
     return Scales(values.to(torch.float32), codes, global_scale)
+
+
+def _checked_amax(static_amax, measured: torch.Tensor) -> torch.Tensor:
+    given = as_tensor(static_amax).to(torch.float64).to(measured.device)
+    if given.numel() not in (1, measured.numel()):
+        raise ValueError(f"amax has shape {tuple(given.shape)}: it is one number, or one for each block, {tuple(measured.shape)}")
+    if not bool((given >= 0).all()):
+        raise ValueError(f"amax = {given.reshape(-1)[~(given.reshape(-1) >= 0)][0].item()}: it is a number of at least 0")
+    return given.expand(measured.shape) if given.numel() == 1 else given.reshape(measured.shape)
 
 
 def expand(scale: torch.Tensor, shape: tuple[int, int], block: Block) -> torch.Tensor:

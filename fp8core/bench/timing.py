@@ -179,20 +179,21 @@ class _GpuTimer:
 
 def _prepare(case: BenchCase, device: str, host: Host, data: _Data) -> _Subject | BenchResult:
     recipe = parse_recipe(case.recipe)
-    recipe_b = gemm.transpose_recipe(recipe)
+    plain = replace(recipe, rotation="")
+    recipe_b = gemm.transpose_recipe(plain)
     refused = BenchResult(case, host.label, device, kernel=case.backend)
     kernel = case.backend
     if kernel == "auto":
-        kernel = _quickest(recipe, recipe_b, device, case.shape)
-    elif reason := gemm.availability(kernel, recipe, recipe_b, device, case.shape):
+        kernel = _quickest(plain, recipe_b, device, case.shape)
+    elif reason := gemm.availability(kernel, plain, recipe_b, device, case.shape):
         return replace(refused, refusal=reason)
     a, b = data.pair(case)
     small = tuple(min(side, _PROBE_SIDE) for side in case.shape)
-    seconds = _seconds(kernel, quantize(a[: small[0], : small[1]], recipe), gemm.transpose(quantize(b[: small[2], : small[1]], recipe)))
+    seconds = _seconds(kernel, *gemm.operands(a[: small[0], : small[1]], b[: small[2], : small[1]], recipe))
     projected = seconds * math.prod(case.shape) / math.prod(small)
     if projected > MAX_SECONDS:
         return replace(refused, kernel=kernel, refusal=f"one product would take about {projected:.0f} s here; the limit is {MAX_SECONDS:.0f} s")
-    qa, qb = quantize(a, recipe), gemm.transpose(quantize(b, recipe))
+    qa, qb = gemm.operands(a, b, recipe)
     gemm.BACKENDS[kernel].multiply(qa, qb)
     return _Subject(case, device, kernel, a, b, qa, qb)
 

@@ -41,7 +41,7 @@ def p3109_format(name: str, title: str, width: int, precision: int, signed: bool
     return FloatFormat(name, title, "IEEE draft standard for machine learning", _P3109, exponent_bits, precision - 1, 1 << (exponent_bits - 1), specials, signed)
 
 
-_P3109 = "IEEE P3109 interim report, draft 3 naming (K = 8); unapproved draft, names and saturation rules changed between drafts"
+_P3109 = "IEEE P3109 interim report v4.0 (unapproved draft; names and saturation changed between drafts)"
 
 
 def _hif8_value(code: int) -> float:
@@ -84,12 +84,13 @@ FAMILIES: dict[str, tuple[Format, ...]] = {
     "scales": (
         FloatFormat("e8m0fnu", "UE8M0 scale", "scales of MX blocks and of DeepSeek-V3.1, never the elements", _OCP_MX, 8, 0, 127, "fn", signed=False, zero=False),
         FloatFormat("ue4m3", "UE4M3 scale", "scales of NVFP4 blocks: E4M3 without its sign", "NVIDIA PTX ISA, .ue4m3", 4, 3, 7, "fn", signed=False),
-        FloatFormat("ue5m3", "UE5M3 scale", "scales of FP4 blocks without a second scale for the tensor", "arXiv 2603.08713", 5, 3, 15, "fn", signed=False),
+        FloatFormat("ue5m3", "UE5M3 scale", "scales of FP4 blocks without a second scale for the tensor", "CUDA 13.4 __nv_fp8_ue5m3; LLVM APFloat Float8E5M3FNU", 5, 3, 15, "fn", signed=False),
     ),
     "FP6 and FP4": (
         FloatFormat("e3m2fn", "FP6 E3M2", "MXFP6 elements", _OCP_MX, 3, 2, 3, "finite"),
         FloatFormat("e2m3fn", "FP6 E2M3", "MXFP6 elements, more precision", _OCP_MX, 2, 3, 1, "finite"),
         FloatFormat("e2m1fn", "FP4 E2M1", "MXFP4 and NVFP4 elements", _OCP_MX, 2, 1, 1, "finite"),
+        FloatFormat("e1m2b1fn", "FP4 E1M2", "Huawei Ascend 950: seven equal steps up to 1.75", "CANN float4_e1m2; en-dtypes", 1, 2, 1, "finite"),
         TableFormat("nf4", "NF4", "QLoRA weights: quantiles of the normal distribution, with an exact zero", "arXiv 2305.14314, appendix E; bitsandbytes csrc/kernels.cu", _NF4),
     ),
     "integers": (

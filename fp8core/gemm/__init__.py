@@ -12,12 +12,12 @@ import torch
 from fp8core.arrays import as_integers, as_tensor, like
 from fp8core.gemm import native
 from fp8core.gemm import reference as _reference
-from fp8core.gemm.backend import Backend, Case, transpose, transpose_recipe
+from fp8core.gemm.backend import Backend, Case, operands, transpose, transpose_recipe
 from fp8core.gemm.reference import reference
 from fp8core.quantized import QuantizedTensor, quantize
 from fp8core.recipes import Recipe, parse_recipe
 
-__all__ = ["BACKENDS", "Backend", "Case", "availability", "choose", "matmul", "product", "reference", "transpose", "transpose_recipe"]
+__all__ = ["BACKENDS", "Backend", "Case", "availability", "choose", "matmul", "operands", "product", "reference", "transpose", "transpose_recipe"]
 
 BACKENDS: dict[str, Backend] = {**native.BACKENDS, **_reference.BACKENDS}
 
@@ -75,8 +75,7 @@ def product(a, b, recipe: str | Recipe, backend: str = "auto", *, seed: int | No
     recipe = parse_recipe(recipe)
     a_source, b_source = as_tensor(a), as_tensor(b)
     _check_shapes(tuple(a_source.shape), tuple(b_source.shape))
-    qa = quantize(a_source, recipe, seed=seed)
-    qb = transpose(quantize(b_source.T, recipe, seed=None if seed is None else seed + 1))
+    qa, qb = operands(a_source, b_source.T, recipe, seed=seed)
     if backend == "auto":
         case = _case(qa, qb)
         backend = choose(case.recipe_a, case.recipe_b, case.device, case.shape)
@@ -107,6 +106,9 @@ def availability(backend: str, recipe_a: Recipe, recipe_b: Recipe, device: str =
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend {backend!r} is not one of auto, {', '.join(BACKENDS)}")
+    rotated = next((recipe.name for recipe in (recipe_a, recipe_b) if recipe.rotation), None)
+    if rotated and backend != "reference":
+        return f"recipe {rotated!r} rotates the numbers that its codes stand for; quantize both factors with `operands`, which leaves the rotation in"
     case = Case(recipe_a, recipe_b, device, shape)
     return BACKENDS[backend].refuses(case) or _probe(backend, recipe_a.format, recipe_b.format, device)
 

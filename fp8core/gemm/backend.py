@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from fp8core.quantized import QuantizedTensor
+from fp8core.quantized import QuantizedTensor, quantize
 from fp8core.recipes import Recipe, make_recipe
 
 
@@ -73,16 +73,35 @@ def transpose(q: QuantizedTensor) -> QuantizedTensor:
     """Return q.T of a matrix: codes and scales transposed, nothing rounded again, the recipe's blocks on their side.
 
     (N, K) with blocks of (1, 32) becomes (K, N) with blocks of (32, 1).
+
+    Raises:
+        ValueError: the recipe rotates along the rows; see `operands`.
     """
     recipe = transpose_recipe(q.recipe)
     return replace(q, codes=q.codes.T, scale=q.scale.T, recipe=recipe, scale_codes=None if q.scale_codes is None else q.scale_codes.T)
 
 
 def transpose_recipe(recipe: Recipe) -> Recipe:
-    """Return the recipe that does to x.T what this one does to x."""
+    """Return the recipe that does to x.T what this one does to x.
+
+    Raises:
+        ValueError: it rotates, which goes along rows only.
+    """
+    if recipe.rotation:
+        raise ValueError(f"recipe {recipe.name!r} rotates rows: its transpose would rotate columns; `operands` makes the factors of a product")
     if recipe.scaling is None or recipe.scaling.transposed == recipe.scaling:
         return recipe
     return make_recipe(recipe.format, recipe.scaling.transposed, recipe.rounding, recipe.overflow)
+
+
+def operands(a, b_rows, recipe: Recipe, *, seed: int | None = None) -> tuple[QuantizedTensor, QuantizedTensor]:
+    """Quantize A (M, K) and the transpose of B (N, K), so that blocks lie along K in both -> factors (M, K) and (K, N).
+
+    Where the recipe rotates, the factors stand for the rotated matrices: both are rotated alike along K, so that their product is the product.
+    """
+    qa, qb = quantize(a, recipe, seed=seed), quantize(b_rows, recipe, seed=None if seed is None else seed + 1)
+    plain = replace(recipe, rotation="")
+    return replace(qa, recipe=plain), transpose(replace(qb, recipe=plain))
 
 
 def nothing(case: Case) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from fp8core.arrays import as_tensor
-from fp8core.gemm.backend import transpose
+from fp8core.gemm.backend import operands
 from fp8core.gemm.reference import reference
 from fp8core.metrics import cosine, measure, sqnr_db
 from fp8core.quantized import quantize
@@ -83,7 +83,7 @@ def product_error(a, b, recipe: str | Recipe) -> ProductError:
     qa, qb = quantize(a, recipe), quantize(b_rows, recipe)
     report_a, report_b = measure(a, qa), measure(b_rows, qb)
     exact = a.to(torch.float64) @ b.to(torch.float64)
-    got = reference(qa, transpose(qb), torch.float64)
+    got = reference(*operands(a, b_rows, recipe), torch.float64)
     error = (exact - got).abs()
     return ProductError(
         recipe=recipe.name,
