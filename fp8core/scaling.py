@@ -141,16 +141,15 @@ def from_blocks(blocks: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
     return blocks.reshape(blocks.shape[0] * blocks.shape[1], -1)[: shape[0], : shape[1]]
 
 
-def amax(matrix: torch.Tensor, block: Block, *, ignores_non_finite: bool = True) -> torch.Tensor:
-    """Return the largest magnitude of every block -> float64 (⌈R / rows⌉, ⌈C / columns⌉).
+def amax(matrix: torch.Tensor, block: Block, non_finite: str = "ignored") -> torch.Tensor:
+    """Return the largest magnitude of every block -> float64 (⌈R / rows⌉, ⌈C / columns⌉); 0 where nothing counts.
 
     Args:
-        ignores_non_finite: NaN and infinity do not count, and a block without other numbers has 0: one of them would otherwise take
-            all precision from its neighbours. False: they count, as in most libraries; NaN above all.
+        non_finite: a key of `rules.NON_FINITE`.
     """
     blocks = to_blocks(matrix, block).abs()
-    if ignores_non_finite:
-        blocks = torch.where(blocks.isfinite(), blocks, 0.0)
+    if non_finite != "both":
+        blocks = torch.where(blocks.isnan() if non_finite == "infinity" else ~blocks.isfinite(), 0.0, blocks)
     return blocks.amax(dim=(1, 3)).to(torch.float64)
 
 
@@ -173,7 +172,7 @@ def compute_scales(matrix: torch.Tensor, fmt: Format, spec: ScaleSpec, static_am
     if matrix.numel() == 0:
         raise ValueError(f"a tensor of shape {tuple(matrix.shape)} is empty: it has no amax")
     rule = SCALE_RULES[spec.rule]
-    measured = amax(matrix, spec.block, ignores_non_finite=rule.ignores_non_finite)
+    measured = amax(matrix, spec.block, rule.non_finite)
     block_amax = (measured if static_amax is None else _checked_amax(static_amax, measured)).clamp(min=spec.amax_floor)
     if rule.compute is not None:
         return rule.compute(block_amax.to(torch.float32), fmt)

@@ -19,7 +19,7 @@ def pair(shape, recipe):
     generator = torch.Generator().manual_seed(m * 1000 + k)
     a = torch.randn(m, k, generator=generator) * torch.logspace(-1, 1, m)[:, None]
     b = torch.randn(n, k, generator=generator) * torch.logspace(1, -1, n)[:, None]
-    return quantize(a, recipe), gemm.transpose(quantize(b, recipe))
+    return gemm.operands(a, b, parse_recipe(recipe), seed=0)
 
 
 def exact_parts(q):
@@ -43,7 +43,7 @@ def allowed(name, a, b):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("recipe", [*RECIPES, *EXTRA])
+@pytest.mark.parametrize("recipe", [name for name in (*RECIPES, *EXTRA) if name != "ue8m0_element"])  # negative numbers are NaN there
 def test_every_available_backend_agrees_with_the_exact_product(recipe, shape):
     qa, qb = pair(shape, recipe)
     a, b = exact_parts(qa), exact_parts(qb)
@@ -137,8 +137,9 @@ def test_transpose_keeps_values_and_sizes():
     assert gemm.transpose(t).recipe == q.recipe
 
 
-def test_deepseek_floor_survives_the_transpose():
-    assert gemm.transpose_recipe(RECIPES["deepseek_v3_1x128"]).scaling.amax_floor == 1e-4
+def test_a_floor_under_amax_survives_the_transpose():
+    floored = ScaleSpec((1, 128), amax_floor=1e-4)
+    assert gemm.transpose_recipe(make_recipe("e4m3fn", floored)).scaling == ScaleSpec((128, 1), amax_floor=1e-4)
 
 
 def test_the_kind_that_went_in_comes_out():

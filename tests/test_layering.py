@@ -10,8 +10,8 @@ CORE = sorted(ROOT.glob("fp8core/**/*.py"))
 CHARTS = sorted(ROOT.glob("pages/ui/charts/*.py"))
 PAGES = [ROOT / "app.py", *sorted(ROOT.glob("pages/*.py"))]
 
-CHAIN = ("formats", "codec", "scaling", "recipes", "quantized", "metrics", "layers")
-PRODUCTS = ("formats", "codec", "scaling", "recipes", "quantized", "gemm", "bench")
+CHAIN = ("formats", "codec", "rules", "scaling", "recipes", "quantized", "metrics", "layers")
+PRODUCTS = ("formats", "codec", "rules", "scaling", "recipes", "quantized", "gemm", "bench")
 
 
 def relative(path: Path) -> str:

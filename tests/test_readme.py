@@ -4,9 +4,6 @@ import re
 from pathlib import Path
 
 import fp8core as fp8
-from fp8core.formats import FloatFormat
-from fp8core.recipes import Recipe
-from fp8core.scaling import ScaleSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -24,12 +21,13 @@ def test_the_ten_lines_run_and_give_what_they_say():
     assert scope["kernel"] in fp8.gemm.BACKENDS
 
 
-def test_the_additions_shown_are_valid_literals():
-    (new_format,) = eval(BLOCKS[1], {"FloatFormat": FloatFormat})
-    assert new_format.max == 30.0
-    assert new_format.name not in fp8.FORMATS
-    (new_recipe,) = eval(BLOCKS[2], {"Recipe": Recipe, "ScaleSpec": ScaleSpec})
-    assert new_recipe.name not in fp8.RECIPES
+def test_the_additions_shown_are_in_the_registries():
+    diffs = re.findall(r"```diff\n--- a/(\S+)\n(.*?)```", README, re.DOTALL)
+    assert [path for path, _ in diffs] == ["fp8core/formats/registry.py", "fp8core/recipes/registry.py"]
+    for path, text in diffs:
+        _, *lines = text.splitlines()
+        assert sum(line.startswith("+") for line in lines) == 1
+        assert "\n".join(line[1:] for line in lines) in (ROOT / path).read_text(encoding="utf-8")
 
 
 def test_every_file_that_is_linked_exists():

@@ -82,6 +82,7 @@ class Format:
     def bit_string(self, code: int) -> str:
         """The bits of a code, most significant first, grouped by field.
 
+        >>> from fp8core.formats import parse_format
         >>> parse_format("e4m3fn").bit_string(0x7E)
         '0 1111 110'
         """

@@ -5,7 +5,7 @@ each in the file of that library: see the docstring of its function for the form
 """
 
 from fp8core.rules import bitsandbytes, compressed_tensors, deepseek, gaudi, generic, modelopt, torchao, transformer_engine
-from fp8core.rules.base import ScaleRule, Scales
+from fp8core.rules.base import NON_FINITE, ScaleRule, Scales
 
 _TE = "NVIDIA Transformer Engine"
 _AO = "torchao 0.18.0"
@@ -16,8 +16,8 @@ _E8M0 = ("e8m0fnu",)
 _TWO_LEVELS = ("e4m3fn_float32",)
 
 
-def _upstream(title, formula, effect, source, compute, scale_formats) -> ScaleRule:
-    return ScaleRule(title, formula, effect, source, compute=compute, scale_formats=scale_formats, ignores_non_finite=False)
+def _upstream(title, formula, effect, source, compute, scale_formats, non_finite="both") -> ScaleRule:
+    return ScaleRule(title, formula, effect, source, compute=compute, scale_formats=scale_formats, non_finite=non_finite)
 
 
 SCALE_RULES: dict[str, ScaleRule] = {
@@ -26,11 +26,11 @@ SCALE_RULES: dict[str, ScaleRule] = {
     "ceil": ScaleRule("ceil", "2^(⌈log₂ amax⌉ − emax)", "never clips where max is above 2^emax; leaves up to one binade unused", "torchao ScaleCalculationMode.CEIL", generic.ceil_exponent),
     "rceil": ScaleRule("rceil", "2^⌈log₂(amax / max)⌉", "the smallest power of two that never clips", "torchao ScaleCalculationMode.RCEIL; NVIDIA MXFP8 (arXiv 2506.08027)", generic.rceil_exponent),
     "even": ScaleRule("even", "2^(⌊log₂ round(amax)⌋ − emax), amax rounded to the mantissa of the elements", "clips less than floor and wastes less than ceil", "torchao ScaleCalculationMode.EVEN", generic.even_exponent),
-    "te_current": _upstream("TE current", "1 / (max / amax)", "two roundings to float32; 1 where amax is 0 or not finite", _TE, transformer_engine.current, _FP32),
-    "te_current_pow2": _upstream("TE current, power of two", "1 / 2^⌊log₂(max / amax)⌋", "as rceil, but 1 where amax is 0 or not finite", _TE, transformer_engine.current_pow2, _FP32),
-    "te_delayed": _upstream("TE delayed", "1 / (max / largest amax of the history)", "clips what grows past the history", _TE, transformer_engine.delayed, _FP32),
-    "te_mxfp8": _upstream("TE MXFP8", "2^⌈log₂(amax · (1/max))⌉", "never clips but where 1/max was rounded down", _TE, transformer_engine.mxfp8, _E8M0),
-    "te_nvfp4": _upstream("TE NVFP4", "E4M3(amax · s/6) / s, s = 448 · 6 / amax of all", "block scales may be 0 beside a large outlier", _TE, transformer_engine.nvfp4, _TWO_LEVELS),
+    "te_current": _upstream("TE current", "1 / (max / amax)", "two roundings to float32; 1 where amax is 0 or not finite", _TE, transformer_engine.current, _FP32, "infinity"),
+    "te_current_pow2": _upstream("TE current, power of two", "1 / 2^⌊log₂(max / amax)⌋", "as rceil, but 1 where amax is 0 or not finite", _TE, transformer_engine.current_pow2, _FP32, "infinity"),
+    "te_delayed": _upstream("TE delayed", "1 / (max / largest amax of the history)", "clips what grows past the history", _TE, transformer_engine.delayed, _FP32, "infinity"),
+    "te_mxfp8": _upstream("TE MXFP8", "2^⌈log₂(amax · (1/max))⌉", "never clips but where 1/max was rounded down", _TE, transformer_engine.mxfp8, _E8M0, "infinity"),
+    "te_nvfp4": _upstream("TE NVFP4", "E4M3(amax · s/6) / s, s = 448 · 6 / amax of all", "block scales may be 0 beside a large outlier", _TE, transformer_engine.nvfp4, _TWO_LEVELS, "infinity"),
     "torchao_training": _upstream("torchao training", "1 / (max / amax), amax ≥ 1e-12", "NaN makes its block NaN", _AO, torchao.float8_training, _FP32),
     "torchao_training_pow2": _upstream("torchao training, power of two", "1 / 2^⌊log₂(max / amax)⌋, amax ≥ 1e-12", "as rceil", _AO, torchao.float8_training_pow2, _FP32),
     "torchao_inference": _upstream("torchao inference", "amax / max", "a block of zeros becomes NaN", _AO, torchao.float8_inference, _FP32),
@@ -41,8 +41,8 @@ SCALE_RULES: dict[str, ScaleRule] = {
     "torchao_rceil": _upstream("torchao MX rceil", "2^⌈log₂(amax / max)⌉", "as rceil; blocks at 2^-127 are multiplied with 1", _AO, torchao.mx_rceil, _E8M0),
     "torchao_nvfp4": _upstream("torchao NVFP4", "E4M3(amax / 6 / t) · t, at least 2^-6 · t, t = amax of all / 2688", "block scales stop at E4M3's smallest normal number", _AO, torchao.nvfp4, _TWO_LEVELS),
     "torchao_nvfp4_one_level": _upstream("torchao NVFP4, one level", "E4M3(amax / 6), 2^-6 to 448", "tiny tensors underflow", _AO, torchao.nvfp4_one_level, ("e4m3fn",)),
-    "deepseek": _upstream("DeepSeek", "max(amax, 1e-4) / max", "tiny blocks keep a scale that is too large for them", "DeepSeek-V3 inference/kernel.py", deepseek.v3, _FP32),
-    "deepseek_ue8m0": _upstream("DeepSeek UE8M0", "2^⌈log₂(max(amax, 1e-4) / max)⌉", "a power of two, kept as FP32", "DeepSeek-V3.1 inference/kernel.py", deepseek.v3_ue8m0, _FP32),
+    "deepseek": _upstream("DeepSeek", "max(amax, 1e-4) / max", "tiny blocks keep a scale that is too large for them", "DeepSeek-V3 inference/kernel.py", deepseek.v3, _FP32, "infinity"),
+    "deepseek_ue8m0": _upstream("DeepSeek UE8M0", "2^⌈log₂(max(amax, 1e-4) / max)⌉", "a power of two, kept as FP32", "DeepSeek-V3.1 inference/kernel.py", deepseek.v3_ue8m0, _FP32, "infinity"),
     "deep_gemm": _upstream("DeepGEMM", "max(amax, 1e-4) / max", "as DeepSeek, but multiplied with the reciprocal", "DeepGEMM deep_gemm/utils/math.py", deepseek.deep_gemm, _FP32),
     "deep_gemm_ue8m0": _upstream("DeepGEMM UE8M0", "2^⌈log₂(max(amax, 1e-4) / max)⌉", "a power of two, kept as FP32", "DeepGEMM deep_gemm/utils/math.py", deepseek.deep_gemm_ue8m0, _FP32),
     "compressed_tensors": _upstream("compressed-tensors", "amax / half of the range", "amax / 127.5 for INT8; 2^-23 for zeros", _CT, compressed_tensors.symmetric, _FP32),
@@ -59,4 +59,6 @@ SCALE_RULES: dict[str, ScaleRule] = {
     "bitsandbytes": _upstream("bitsandbytes", "amax", "the largest number of a block becomes exactly ±1", "bitsandbytes 0.50.2", bitsandbytes.four_bit, _FP32),
 }
 
-__all__ = ["SCALE_RULES", "ScaleRule", "Scales"]
+GENERIC_RULES = tuple(name for name, rule in SCALE_RULES.items() if rule.compute is None)
+
+__all__ = ["GENERIC_RULES", "NON_FINITE", "SCALE_RULES", "ScaleRule", "Scales"]

@@ -42,7 +42,7 @@ class ScaleRule:
         exponent: (amax float64, format) -> int64, log2 of a power-of-two scale; for rules that go with every scale format.
         compute: (amax float32, format) -> Scales; for rules that follow one library through every step.
         scale_formats: the scale formats that a rule with `compute` stores in; the first is the usual one.
-        ignores_non_finite: whether NaN and infinity are left out of amax; most libraries let them in.
+        non_finite: a key of `NON_FINITE`: what NaN and infinity do to amax.
 
     A rule with neither `exponent` nor `compute` is amax / max, rounded to the scale format.
     """
@@ -54,9 +54,14 @@ class ScaleRule:
     exponent: Callable[[torch.Tensor, Format], torch.Tensor] | None = None
     compute: Callable[[torch.Tensor, Format], Scales] | None = None
     scale_formats: tuple[str, ...] = ()
-    ignores_non_finite: bool = True
+    non_finite: str = "ignored"
 
 
+NON_FINITE = {
+    "ignored": "neither counts: one of them would take all precision from its neighbours",
+    "infinity": "infinity counts, NaN does not: what max does on GPUs",
+    "both": "both count, NaN above all: what torch.amax does",
+}
 FLOAT32_MAX = torch.finfo(torch.float32).max
 
 

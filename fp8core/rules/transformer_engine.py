@@ -15,7 +15,7 @@ from fp8core.rules.base import FLOAT32_MAX, Scales, as_float32_scales, power_of_
 def encode_scale(amax: torch.Tensor, fmt: Format) -> torch.Tensor:
     """Return max / amax, rounded once; 1 where amax is 0, infinite or NaN; float32's largest number where the quotient is infinite.
 
-    Its kernels leave NaN out of amax and let infinity in; here both are in. Its Python reference takes 0 for an infinite amax.
+    Its kernels leave NaN out of amax and let infinity in. Its Python reference takes 0 for an infinite amax.
 
     Source: transformer_engine/common/recipe/recipe_common.cuh, compute_scale_from_amax.
     """
@@ -57,7 +57,7 @@ def delayed(amax: torch.Tensor, fmt: Format) -> Scales:
 def mxfp8(amax: torch.Tensor, fmt: Format) -> Scales:
     """Scale = 2^⌈log2(amax · (1 / max))⌉, 1 / max rounded to float32; x · 2^-e.
 
-    Zero is stored as 2^-127, an infinite amax as 2^127, NaN as NaN. Until February 2026 numbers of a block at 2^-127 were multiplied
+    Zero is stored as 2^-127, an infinite amax as 2^127. Until February 2026 numbers of a block at 2^-127 were multiplied
     with 1, as torchao does.
 
     Source: transformer_engine/common/util/ptx.cuh, float_to_e8m0 and exp2f_rcp; pull request 2647.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from fp8core.recipes import Recipe
-from fp8core.scaling import GRANULARITIES, SCALE_RULES
+from fp8core.rules import GENERIC_RULES
+from fp8core.scaling import GRANULARITIES
 from pages.ui import frame, report_tables
 from pages.ui import tensor_reports as work
 from pages.ui.charts import scaling as charts
@@ -18,7 +19,7 @@ from pages.ui.view import View
 def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
     """Draw the topic."""
     st.subheader(tr("{tensor}, {shape}: every granularity with every scale rule, in {format}").format(tensor=as_text(chosen.title), shape=" × ".join(map(str, chosen.x.shape)), format=recipe.fmt.title), anchor=False)
-    pairs = {(granularity, rule): work.chosen_recipe(view, granularity, rule) for granularity in GRANULARITIES for rule in SCALE_RULES}
+    pairs = {(granularity, rule): work.chosen_recipe(view, granularity, rule) for granularity in GRANULARITIES for rule in GENERIC_RULES}
     reports = work.reports(chosen, pairs)
     frame.figure(
         charts.matrix(reports, (view.granularity, view.rule)), "matrix",
