@@ -50,7 +50,7 @@ def maxabs_arbitrary(amax: torch.Tensor, fmt: Format) -> Scales:
 def _exponent(amax: torch.Tensor, fmt: Format) -> torch.Tensor:
     scale = amax / (fmt.max * _BACKOFF)
     usable = scale.isfinite() & (scale > 0)
-    return torch.where(usable, ceil_log2(torch.where(usable, scale, 1.0)), torch.where(scale == 0, -126, 127)).clamp(-126, 127)
+    return torch.where(usable, ceil_log2(torch.where(usable, scale, 1.0)), torch.where(scale == 0, -149, 127)).clamp(-149, 127)
 
 
 def _from_exponent(amax: torch.Tensor, exponent: torch.Tensor) -> Scales:

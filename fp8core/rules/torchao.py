@@ -61,17 +61,26 @@ def int8_symmetric(amax: torch.Tensor, fmt: Format) -> Scales:
 
 
 def mx_floor(amax: torch.Tensor, fmt: Format) -> Scales:
-    """Scale = 2^(⌊log2 amax⌋ − emax). See `_mx` for zero, infinity and NaN."""
+    """Scale = 2^(⌊log2 amax⌋ − emax). See `_mx` for zero, infinity and NaN.
+
+    Source: torchao/prototype/mx_formats/mx_tensor.py, to_mx with ScaleCalculationMode.FLOOR.
+    """
     return _mx(amax, _field_exponent(amax), fmt)
 
 
 def mx_ceil(amax: torch.Tensor, fmt: Format) -> Scales:
-    """Scale = 2^(⌈log2 amax⌉ − emax). See `_mx` for zero, infinity and NaN."""
+    """Scale = 2^(⌈log2 amax⌉ − emax). See `_mx` for zero, infinity and NaN.
+
+    Source: torchao/prototype/mx_formats/mx_tensor.py, to_mx with ScaleCalculationMode.CEIL.
+    """
     return _mx(amax, _field_exponent(amax) + (mantissa_bits(amax) > 0), fmt)
 
 
 def mx_even(amax: torch.Tensor, fmt: Format) -> Scales:
-    """Scale = 2^(⌊log2 amax'⌋ − emax), where amax' is amax plus half an ulp of the elements' mantissa. See `_mx`."""
+    """Scale = 2^(⌊log2 amax'⌋ − emax), where amax' is amax plus half an ulp of the elements' mantissa. See `_mx`.
+
+    Source: torchao/prototype/mx_formats/mx_tensor.py, to_mx with ScaleCalculationMode.EVEN.
+    """
     bits = amax.contiguous().view(torch.int32) + (1 << (22 - fmt.mantissa_bits))
     rounded = torch.where(amax.isnan(), amax, (bits & ~0x7FFFFF).view(torch.float32))
     return _mx(rounded, _field_exponent(rounded), fmt)
@@ -86,8 +95,6 @@ def _mx(amax: torch.Tensor, exponent: torch.Tensor, fmt: Format) -> Scales:
 
     A block of zeros stores 2^-127. A block with a NaN stores NaN; one with an infinity 2^(128 − emax), so that the infinity
     is clipped.
-
-    Source: torchao/prototype/mx_formats/mx_tensor.py, to_mx; ScaleCalculationMode FLOOR, CEIL, EVEN.
     """
     unbiased = (exponent - fmt.emax).clamp(-127, 128)
     codes = torch.where(amax.isnan(), 255, unbiased + 127).to(torch.uint8)
