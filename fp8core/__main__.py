@@ -1,23 +1,24 @@
-"""The command line: python -m fp8core formats | hardware | bench."""
+"""The command line: python -m fp8core formats | hardware | bench | conformance."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from fp8core import FORMATS, bench
+from fp8core import FORMATS, bench, conformance
+from fp8core.formats import parse_format
 from fp8core.hardware import CPU_FLAGS, CPU_OPERANDS, probe
+from fp8core.recipes import parse_recipe
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; exit code 0, or 2 with a sentence where the input is bad."""
+    """Run one command; exit code 0, 1 where a comparison found a difference, or 2 with a sentence where the input is bad."""
     options = _parser().parse_args(arguments)
     try:
-        options.command(options)
+        return options.command(options) or 0
     except (ValueError, OSError) as error:
         print(f"fp8core: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,6 +39,11 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--save", metavar="FILE", help="write the results as JSON")
     measure.add_argument("--note", default="", help="a sentence about this machine, kept in the file")
     measure.set_defaults(command=_bench)
+    check = commands.add_parser("conformance", help="compare formats and recipes with the implementations of others that are installed")
+    check.add_argument("--format", action="append", default=[], metavar="NAME", help="only this format, or pattern; may be given again")
+    check.add_argument("--recipe", action="append", default=[], metavar="NAME", help="only this recipe; may be given again")
+    check.add_argument("--oracle", action="append", choices=list(conformance.ORACLES), help="only this implementation; may be given again")
+    check.set_defaults(command=_conformance)
     return parser
 
 
@@ -97,6 +103,36 @@ def _bench(options: argparse.Namespace) -> None:
     _print_table(rows)
     if options.save:
         bench.save(results, options.save, options.note)
+
+
+def _conformance(options: argparse.Namespace) -> int:
+    chosen = [parse_format(name) for name in options.format] + [parse_recipe(name) for name in options.recipe]
+    results = conformance.run(chosen or None, options.oracle, _progress if sys.stderr.isatty() else None)
+    names = [name for name in conformance.ORACLES if any(result.oracle == name for result in results)]
+    rows = [("", *names)]
+    for subject in dict.fromkeys((result.kind, result.subject) for result in results):
+        mine = [result for result in results if (result.kind, result.subject) == subject]
+        rows.append((subject[1], *(_cell([result for result in mine if result.oracle == name]) for name in names)))
+    _print_table(rows)
+    versions = conformance.installed_versions()
+    for name in names:
+        print(f"{name}: {versions[name]} installed, {conformance.ORACLES[name].version} is what this was last compared with" if name in versions else f"{name}: {conformance.ORACLES[name].advice}")
+    for divergence, seen in conformance.divergences_seen(results).items():
+        print(f"known difference from {' and '.join(divergence.oracles)}, {seen.state}: {divergence.where}: ours {divergence.ours}; theirs {divergence.theirs}")
+    failed = [result for result in results if result.status == "failed"]
+    for result in failed:
+        print(f"MISMATCH {result.subject}, {result.oracle}, {result.aspect}: {result.mismatches} of {result.compared}; first: {result.first.input}: ours {result.first.ours}, theirs {result.first.theirs}")
+    print(f"{sum(result.compared for result in results)} codes and numbers compared, {sum(result.mismatches for result in results)} mismatches")
+    return 1 if failed else 0
+
+
+def _cell(results: list[conformance.CheckResult]) -> str:
+    if not results:
+        return "-"
+    if results[0].status == "not installed":
+        return "not installed"
+    wrong = sum(result.mismatches for result in results)
+    return f"{sum(result.compared for result in results)} {f'{wrong} WRONG' if wrong else 'ok'}"
 
 
 def _progress(share: float, text: str) -> None:

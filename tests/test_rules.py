@@ -107,7 +107,7 @@ def gaudi(largest, rounding):
                 allowed = [4, 0, -4, -8] if largest == 240 else list(range(7, -56, -1))
                 exponent = -1000 if scale == 0 else exponent
                 exponent = min((e for e in allowed if e >= exponent), default=max(allowed))
-            scale = f32(math.ldexp(1, exponent)) if amax or rounding == "hw" else f32(0)
+            scale = f32(math.ldexp(1, exponent)) if scale or rounding == "hw" else f32(0)
         return scale, [v / scale for v in x]
 
     return one

@@ -11,11 +11,13 @@ from functools import cache, lru_cache
 from typing import Any
 
 from fp8core.codec import OVERFLOWS, ROUNDINGS
-from fp8core.formats import FORMATS
+from fp8core.formats import FAMILIES, FORMATS
 from fp8core.gemm import BACKENDS
 from fp8core.models import MODELS, load_weights
 from fp8core.number import explain
-from fp8core.recipes import RECIPES
+from fp8core.recipes import LIBRARIES, RECIPES
+from fp8core.reinterpret import PAIRS
+from fp8core.rules import GENERIC_RULES
 from fp8core.samples import SAMPLES
 from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES
 
@@ -173,6 +175,12 @@ _LENGTHS = (64, 100, 128, 256, 512, 1000, 1024, 2048, 4096)
 _OUTLIERS = (*(step * 10**power for power in range(7) for step in (1, 3)), 10_000_000)
 _AXES = {"log": "logarithmic", "linear": "linear", "scaled": "share of max", "binade": "by binade"}
 _TOPICS = {"grid": "granularity × rule", "rules": "all rules", "calibration": "calibration", "delayed": "delayed scaling", "nvfp4": "NVFP4 inside", "directions": "rows against columns"}
+_PICKS = {"number": "by its number", "largest": "with the largest number", "smallest": "with the smallest scale", "worst": "with the largest error"}
+_PATTERN_HELP = (
+    "Floating point: [u]e3m4, u for no sign; then if you like a bias, as in e3m4b3; then fn, fnuz, finite or extended for what the last codes mean; then _nosub for no subnormals. "
+    "Integers: int6. IEEE P3109: binary8p4, then s or u for the sign and e or f for infinity or none. A list of values: table(-1,-0.5,0,0.5,1)."
+)
+TWO_LEVEL_RECIPES = tuple(name for name, recipe in RECIPES.items() if recipe.scaling and recipe.scaling.block == (1, 16) and recipe.scaling.scale_format == "e4m3fn_float32" and not recipe.rotation)
 _LAYERS_CHARTS = {"dots": "layer by layer", "colours": "table of colours", "outliers": "outliers"}
 
 
@@ -191,14 +199,21 @@ class View:
     tail: float = choice(3, (1.5, 2, 3, 5, 10, 30), "Degrees of freedom", "Tensor", "Only for Student's t: the fewer, the heavier the tails.", widget="slider")
     format: str = choice("e4m3fn", tuple(FORMATS), "Format", "Number format", "", _format_title)
     formats: tuple[str, ...] = choices(("e4m3fn", "e5m2"), tuple(FORMATS), "Formats", "Number format", "Shown side by side, in this order.", _format_title)
-    pattern: str = text("", 24, "A format of your own", "Number format", "A pattern: e, exponent bits, m, mantissa bits, then a bias if you like, as in e3m4, e3m4b3fn or e5m2fnuz; or int with its bits, as in int6.")
+    pattern: str = text("", 400, "A format of your own", "Number format", _PATTERN_HELP)
+    families: tuple[str, ...] = choices(tuple(family for family in FAMILIES if family != "IEEE P3109"), tuple(FAMILIES), "Families", "Number format", "Which formats the comparison shows, family by family.")
+    pair: str = choice("e4m3", tuple(PAIRS), "Pair", "Picture", "", lambda key: " / ".join(FORMATS[name].title for name in PAIRS[key]), "buttons")
+    byte: int = choice(0x40, tuple(range(256)), "Byte", "Picture", "One of the 256 codes.", lambda code: f"0x{code:02X}", "slider")
     granularity: str = choice("tensor", ("none", *GRANULARITIES), "Scales", "Scaling", "Which numbers share one scale.", _granularity_title)
-    rule: str = choice("amax", tuple(SCALE_RULES), "Scale rule", "Scaling", "How a scale follows from the largest magnitude of its block (amax).", lambda key: SCALE_RULES[key].title)
+    rule: str = choice("amax", GENERIC_RULES, "Scale rule", "Scaling", "How a scale follows from the largest magnitude of its block (amax).", lambda key: SCALE_RULES[key].title)
     scale_format: str = choice("float32", tuple(SCALE_FORMATS), "Scale stored as", "Scaling", "The number format of the scales themselves.", lambda key: SCALE_FORMATS[key].title)
     rounding: str = choice("half_even", tuple(ROUNDINGS), "Rounding", "Rounding", "What happens between two values.", lambda key: _sentence(ROUNDINGS[key]))
     overflow: str = choice("saturate", tuple(OVERFLOWS), "Overflow", "Rounding", "What happens beyond the largest value.", lambda key: {"saturate": "Saturate", "ieee": "Infinity or NaN"}.get(key, key))
     topic: str = choice("grid", tuple(_TOPICS), "Topic", "Picture", "", _TOPICS.__getitem__, "buttons")
     axis: str = choice("log", tuple(_AXES), "Axis", "Picture", "", _AXES.__getitem__, "buttons")
+    library: str = choice("all", ("all", *LIBRARIES), "Library", "Picture", "Whose recipes are shown.", lambda name: "All libraries" if name == "all" else name)
+    two_level: str = choice("nvfp4", TWO_LEVEL_RECIPES, "NVFP4 of", "Picture", "The same idea in several libraries.", _recipe_title)
+    block: int = choice(0, tuple(range(256)), "Block", "Picture", "Blocks are counted row by row; after the last one the first follows again.", widget="slider")
+    pick: str = choice("number", tuple(_PICKS), "Which block", "Picture", "", _PICKS.__getitem__, "buttons")
     zoom: int = choice(1, (1, 4, 16, 64), "Zoom", "Picture", "Show only the middle part of the axis.", lambda n: f"× {n}", "buttons")
     number: str = text("0.1", 40, "Number", "Number", "A decimal such as 0.1 or -3e-5, a fraction such as 1/3, a power such as 2^-9, inf, nan, or a code such as 0x5E.", _read_number)
     model: str = choice("minilm", tuple(MODELS), "Model", "Model", "Small real models that come with this project.", lambda key: MODELS[key].label)
