@@ -60,6 +60,7 @@ SCALE_FORMATS: dict[str, ScaleFormat] = {
     "bfloat16": ScaleFormat("BF16", "bfloat16", 2.0**-126),
     "e8m0fnu": ScaleFormat("UE8M0, a power of two", "e8m0fnu", 2.0**-127, source="OCP MX v1.0"),
     "e4m3fn": ScaleFormat("E4M3", "e4m3fn", 2.0**-9),
+    "ue5m3": ScaleFormat("UE5M3", "ue5m3", 2.0**-17, source="CUDA 13.4 __nv_fp8_ue5m3"),
     "e4m3fn_float32": ScaleFormat("E4M3 per block, FP32 per tensor", "e4m3fn", 2.0**-9, "float32", "NVIDIA NVFP4"),
 }
 

@@ -50,6 +50,7 @@ LIBRARIES: dict[str, tuple[Recipe, ...]] = {
     "NVIDIA NVFP4": (
         Recipe("nvfp4", "e2m1fn", ScaleSpec((1, 16), "amax", "e4m3fn_float32"), "NVFP4", "NVIDIA: global = amax / (6 · 448) in FP32, block scale = amax of the block / 6 / global in E4M3"),
         Recipe("nvfp4_2d", "e2m1fn", ScaleSpec((16, 16), "amax", "e4m3fn_float32"), "NVFP4 16×16", "NVIDIA: the same for blocks of 16 × 16, so that a weight and its transpose have the same scales"),
+        Recipe("fp4_ue5m3", "e2m1fn", ScaleSpec((1, 16), "amax", "ue5m3"), "FP4 1×16 with UE5M3 scales", "one level, as the scales reach from 2^-17 to 114688: CUDA 13.4 __nv_fp8_ue5m3, AMD Quark's AMDFP4"),
     ),
     "DeepSeek": (
         Recipe("deepseek_v3_1x128", "e4m3fn", ScaleSpec((1, 128), "deepseek"), "DeepSeek-V3 1×128", _V3),
