@@ -45,7 +45,7 @@ def encode(x, format: str | Format, rounding: str = "half_even", overflow: str =
       for FP4 and FP6; integers and code books take the value nearest to 0.
     - Overflow is what rounds beyond the largest value as if the exponent had no end; formats without infinity and NaN
       saturate under both policies. Under `ieee` the directed modes stop at the largest value where IEEE 754 section 7.4 says so.
-    - -0 keeps its sign where the format has it. In an unsigned float format numbers below zero become NaN.
+    - -0 keeps its sign where the format has it. In an unsigned float format numbers below zero become NaN, without a NaN the smallest value.
     - A format without zero (E8M0) takes its smallest value for everything below it; zero itself becomes NaN under `ieee`.
       Its ties go up, as in ml_dtypes and torch, where gfloat looks for an even exponent.
     - A tie between two values of a code book goes to the even code, away from zero where both or none are even.
@@ -175,6 +175,8 @@ def _float_codes(x, fmt: FloatFormat, rounding, overflow, generator):
     if fmt.signed:
         keeps_sign = negative if fmt.negative_zero else negative & (codes != 0)
         codes = codes | (keeps_sign.to(torch.int64) * fmt.sign_code)
+    elif fmt.nan_code is None:
+        codes = torch.where(x < 0, 0, codes)
     else:
         nan = nan | (x < 0)
     return torch.where(nan, fmt.max_code if fmt.nan_code is None else fmt.nan_code, codes)
@@ -251,7 +253,7 @@ def _takes_upper(x, low, high, low_code, high_code, rounding, generator):
         "half_even": lambda: (x > middle) | ((x == middle) & torch.where(same_parity, outward, (high_code & 1) == 0)),
         "half_away": lambda: (x > middle) | ((x == middle) & outward),
         "half_toward_zero": lambda: (x > middle) | ((x == middle) & ~outward),
-        "toward_zero": lambda: (x > low) & (x < 0),
+        "toward_zero": lambda: (x > low) & torch.where((low < 0) & (high > 0), high.abs() <= low.abs(), x < 0),
         "up": lambda: x > low,
         "down": lambda: torch.zeros_like(x, dtype=torch.bool),
         "stochastic": lambda: torch.rand(x.shape, dtype=torch.float64, device=x.device, generator=generator) < (x - low) / (high - low),

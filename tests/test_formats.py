@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fp8core.formats import FORMATS, FloatFormat, IntFormat, parse_format
+from fp8core.formats import FORMATS, FloatFormat, IntFormat, TableFormat, parse_format
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -60,13 +60,16 @@ def test_derived_numbers_agree_with_the_table_of_values(name):
     assert fmt.lowest == finite[0]
     assert fmt.min_positive == finite[finite > 0][0]
     assert fmt.emax == math.floor(math.log2(fmt.max))
-    assert fmt.max == (2 - 2.0**-fmt.mantissa_bits) * 2.0**fmt.emax or fmt.specials in ("fn", "finite")
+    assert fmt.max == (2 - 2.0**-fmt.mantissa_bits) * 2.0**fmt.emax or fmt.specials in ("fn", "finite", "extended")
     assert sum(fmt.fields.values()) == fmt.bits
     assert fmt.bit_string(fmt.max_code).replace(" ", "") == format(fmt.max_code, f"0{fmt.bits}b")
     if isinstance(fmt, FloatFormat):
         assert fmt.values[fmt.max_code] == fmt.max
         assert np.all(np.diff(fmt.values[: fmt.max_code + 1]) > 0)
         assert fmt.negative_zero == bool(np.any((fmt.values == 0) & np.signbit(fmt.values)))
+    elif isinstance(fmt, TableFormat):
+        assert np.array_equal(finite, np.unique(np.array(fmt.table)[np.isfinite(fmt.table)]))
+        assert fmt.values[fmt.max_code] == fmt.max
     else:
         assert isinstance(fmt, IntFormat)
         assert np.all(np.diff(finite) == fmt.step)
