@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import fp8core as fp8
 from fp8core.formats import FORMATS, FloatFormat, IntFormat, TableFormat, parse_format
 
 
@@ -85,3 +86,11 @@ def test_wide_formats_have_limits_but_no_table():
 def test_tables_are_read_only():
     with pytest.raises(ValueError, match="read-only"):
         FORMATS["e4m3fn"].values[0] = 1.0
+
+
+def test_one_name_with_two_tables_is_two_formats():
+    a, b = TableFormat("mine", table=(0.0, 1.0)), TableFormat("mine", table=(0.0, 3.0))
+    assert a != b
+    assert a == TableFormat("mine", "another title", table=(0.0, 1.0))
+    assert (fp8.round_to(3.0, a), fp8.round_to(3.0, b)) == (1.0, 3.0)
+    assert parse_format("table(nan,0,1)") == parse_format("table(nan,0,1)")

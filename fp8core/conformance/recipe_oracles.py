@@ -22,11 +22,13 @@ class Answer:
         elements: values of the elements before they are multiplied with a scale, float64 (R, C).
         scales: decode multipliers, one per block; with `global_scale` the stored scales of the blocks alone.
         global_scale: decode multiplier of the whole tensor, where there are two levels.
+        dequantized: elements times scales, float32 (R, C), where an oracle shows nothing else.
     """
 
     elements: np.ndarray | None = None
     scales: np.ndarray | None = None
     global_scale: float | None = None
+    dequantized: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -150,10 +152,9 @@ def _mo_fp8(x: np.ndarray) -> Answer:
 
 
 def _mo_fp8_fake(x: np.ndarray) -> Answer:
-    """Only the dequantized numbers come out; divided by the scale they are the elements again, but for rounding: the scale is not seen."""
-    fake = import_module("modelopt.torch.quantization.tensor_quant")
+    """Only the dequantized numbers come out."""
     matrix = torch.from_numpy(x)
-    return Answer(None, None, None) if not hasattr(fake, "_fp8_eager") else Answer(fake._fp8_eager(matrix, matrix.abs().max()).double().numpy())
+    return Answer(dequantized=import_module("modelopt.torch.quantization.tensor_quant").fp8_eager(matrix, matrix.abs().max()).numpy())
 
 
 def _mo_mxfp8(x: np.ndarray) -> Answer:
@@ -181,7 +182,6 @@ def _bnb_nf4(x: np.ndarray) -> Answer:
 
 _AO_ELEMENTS = {"mxfp8": "e4m3fn", "mxfp8_e5m2": "e5m2", "mxfp6_e2m3": "e2m3fn", "mxfp6_e3m2": "e3m2fn", "mxfp4": "e2m1fn"}
 _GROUP32 = {"strategy": "group", "group_size": 32, "scale_dtype": torch.uint8, "zp_dtype": torch.uint8}
-_LOG2 = "torchao's eager code takes the exponent from a float32 logarithm"
 
 RECIPE_ORACLES: tuple[RecipeOracle, ...] = (
     *(
@@ -211,6 +211,7 @@ RECIPE_ORACLES: tuple[RecipeOracle, ...] = (
     RecipeOracle("compressed_tensors_nvfp4", "compressed-tensors", partial(_ct, element="e2m1fn", levels=2, strategy="tensor_group", group_size=16, scale_dtype=torch.float8_e4m3fn, zp_dtype=torch.float8_e4m3fn)),
     RecipeOracle("compressed_tensors_int8", "compressed-tensors", partial(_ct, element="int8", strategy="token", dynamic=True), ragged=True),
     RecipeOracle("compressed_tensors_w4a16", "compressed-tensors", partial(_ct, element="int4", strategy="group", group_size=128)),
+    RecipeOracle("modelopt_fp8", "modelopt", _mo_fp8_fake, ragged=True, note="fake quantization: the dequantized numbers are compared"),
     RecipeOracle("modelopt_fp8_packed", "modelopt", _mo_fp8, ragged=True),
     RecipeOracle("modelopt_mxfp8", "modelopt", _mo_mxfp8, ragged=True),
     RecipeOracle("modelopt_mxfp4", "modelopt", _mo_mxfp4),

@@ -39,6 +39,9 @@ def _compare(label: str, x: np.ndarray, recipe: Recipe, theirs: Answer, known: l
     q, block = quantize(torch.from_numpy(x), recipe), recipe.scaling.block
     blocks = tuple(q.scale.shape)
     ours = Answer(decode(q.codes, recipe.fmt).numpy(), _scales(q, theirs))
+    if theirs.dequantized is not None:
+        values = q.dequantize().numpy()
+        tally.add(~same(values, theirs.dequantized).ravel(), x.size, lambda place: _of_element(label, np.unravel_index(place, x.shape), x, _over_elements(ours.scales, x.shape, block), values, theirs.dequantized))
     theirs = Answer(*(None if part is None else np.asarray(part).reshape(shape) for part, shape in ((theirs.elements, x.shape), (theirs.scales, blocks))), theirs.global_scale)
     scale, their_scale = (None if part is None else _over_elements(part, x.shape, block) for part in (ours.scales, theirs.scales))
     wrong = np.zeros(x.shape, bool) if theirs.elements is None else ~same(ours.elements, theirs.elements)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 class Format:
     """What every format has. `values[code]` is the meaning of a code; codes run from 0 to 2**bits - 1.
 
-    Two formats are equal when their names are: one name means one table of values.
+    Two formats are equal when their names are and they mean the same numbers; title, use and source do not count.
     """
 
     name: str
@@ -23,10 +23,15 @@ class Format:
     source: str = ""
 
     def __eq__(self, other) -> bool:
-        return isinstance(other, Format) and self.name == other.name
+        return isinstance(other, Format) and self._identity == other._identity
 
     def __hash__(self) -> int:
-        return hash(self.name)
+        return hash(self._identity)
+
+    @cached_property
+    def _identity(self) -> str:
+        """All that tells formats apart, as text, in which NaN equals NaN."""
+        return repr([type(self).__name__, *(getattr(self, each.name) for each in fields(self) if each.name not in ("title", "use", "source"))])
 
     def __str__(self) -> str:
         return self.name

@@ -1,0 +1,86 @@
+"""Codes of formats that are a list of values: code books, and formats without subnormals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from fp8core.formats import FloatFormat, Format
+
+
+@dataclass(frozen=True, eq=False)
+class Book:
+    """The distinct finite values of a format in ascending order, float64, and their codes, int64."""
+
+    values: torch.Tensor
+    codes: torch.Tensor
+    negative_zero_code: int | None
+    negative_infinity_code: int | None
+
+
+@lru_cache(maxsize=64)
+def book_of(fmt: Format, device: torch.device) -> Book:
+    table = fmt.values
+    order = np.flatnonzero(np.isfinite(table))
+    values, first = np.unique(table[order] + 0.0, return_index=True)
+    minus_zero, minus_infinity = (np.flatnonzero(where) for where in ((table == 0) & np.signbit(table), table == -np.inf))
+    return Book(
+        torch.tensor(values, device=device), torch.tensor(order[first], device=device),
+        int(minus_zero[0]) if minus_zero.size else None, int(minus_infinity[0]) if minus_infinity.size else None,
+    )  # fmt: skip
+
+
+def book_codes(x, fmt: Format, rounding, overflow, generator):
+    book, nan = book_of(fmt, x.device), torch.isnan(x)
+    numbers = torch.where(nan, 0.0, x)
+    inside = numbers.clamp(fmt.lowest, fmt.max)
+    upper = torch.searchsorted(book.values, inside, right=True).clamp_(1, book.values.numel() - 1)
+    low, high = book.values[upper - 1], book.values[upper]
+    low_code, high_code = book.codes[upper - 1], book.codes[upper]
+    codes = torch.where(_takes_upper(inside, low, high, low_code, high_code, rounding, generator), high_code, low_code)
+    if overflow == "ieee":
+        top, bottom = fmt.max + fmt.ulp_at_max, fmt.lowest - fmt.ulp_at_max
+        codes = torch.where(_overflows(numbers, fmt.max, top, fmt.max_code, rounding, generator), _limit(fmt, fmt.inf_code), codes)
+        codes = torch.where(_overflows(-numbers, -fmt.lowest, -bottom, int(book.codes[0]), _MIRRORED.get(rounding, rounding), generator) & fmt.signed, _limit(fmt, book.negative_infinity_code, int(book.codes[0])), codes)
+    if book.negative_zero_code is not None:
+        codes = torch.where(torch.signbit(x) & (codes == book.codes[torch.searchsorted(book.values, 0.0)]), book.negative_zero_code, codes)
+    if isinstance(fmt, FloatFormat) and not fmt.signed:
+        nan = nan | (x < 0)
+    return codes if fmt.nan_code is None else torch.where(nan, fmt.nan_code, codes)
+
+
+_MIRRORED = {"up": "down", "down": "up"}
+
+
+def _limit(fmt: Format, infinity: int | None, largest: int | None = None) -> int:
+    return next(code for code in (infinity, fmt.nan_code, fmt.max_code if largest is None else largest) if code is not None)
+
+
+def _takes_upper(x, low, high, low_code, high_code, rounding, generator):
+    """Which of two neighbouring values a number from `low` to `high` is rounded to: True for the upper one."""
+    middle = (low + high) / 2
+    outward = (high.abs() > low.abs()) | ((high.abs() == low.abs()) & (x >= 0))
+    same_parity = (low_code & 1) == (high_code & 1)
+    takes = {
+        "half_even": lambda: (x > middle) | ((x == middle) & torch.where(same_parity, outward, (high_code & 1) == 0)),
+        "half_away": lambda: (x > middle) | ((x == middle) & outward),
+        "half_toward_zero": lambda: (x > middle) | ((x == middle) & ~outward),
+        "toward_zero": lambda: (x > low) & torch.where((low < 0) & (high > 0), high.abs() <= low.abs(), x < 0),
+        "up": lambda: x > low,
+        "down": lambda: torch.zeros_like(x, dtype=torch.bool),
+        "stochastic": lambda: torch.rand(x.shape, dtype=torch.float64, device=x.device, generator=generator) < (x - low) / (high - low),
+    }[rounding]()
+    return takes | (x == high)
+
+
+def _overflows(x, largest: float, beyond: float, largest_code: int, rounding, generator):
+    """Which numbers are rounded away from the largest value to the one that would come after it."""
+    inside = x.clamp(largest, beyond)
+    low, high = torch.full_like(inside, largest), torch.full_like(inside, beyond)
+    code = torch.full_like(inside, largest_code, dtype=torch.int64)
+    if rounding in ("toward_zero", "down"):
+        return torch.isposinf(x)
+    return (x > largest) & _takes_upper(inside, low, high, code, code + 1, rounding, generator)
