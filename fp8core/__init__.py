@@ -3,13 +3,13 @@
     fmt   = parse_format("e4m3fn")          which numbers exist
     codes = encode(x, fmt)                  numbers -> codes; decode(codes, fmt) goes back
     y     = round_to(x, fmt)                both at once
-    q     = quantize(x, "mxfp8_e4m3")       amax -> scale -> codes, by a recipe
+    q     = quantize(x, "mxfp8_e4m3")       amax -> scale -> codes, by a recipe; amax=… from calibration
     x_hat = q.dequantize()                  decode(codes) · scale
     r     = measure(x, q)                   what was lost
     c     = gemm.matmul(qa, qb)             products of quantized matrices
 """
 
-from fp8core import gemm
+from fp8core import calibration, gemm
 from fp8core.codec import OVERFLOWS, ROUNDINGS, decode, encode, round_to
 from fp8core.formats import FAMILIES, FORMATS, FloatFormat, Format, IntFormat, TableFormat, parse_format
 from fp8core.metrics import ErrorReport, cosine, measure, sqnr_db
@@ -20,6 +20,6 @@ from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES, ScaleSpec
 __all__ = [
     "FAMILIES", "FORMATS", "GRANULARITIES", "OVERFLOWS", "RECIPES", "ROUNDINGS", "SCALE_FORMATS", "SCALE_RULES",
     "ErrorReport", "FloatFormat", "Format", "IntFormat", "QuantizedTensor", "Recipe", "ScaleSpec", "TableFormat",
-    "cosine", "decode", "encode", "gemm", "make_recipe", "measure", "parse_format", "parse_granularity", "parse_recipe",
+    "calibration", "cosine", "decode", "encode", "gemm", "make_recipe", "measure", "parse_format", "parse_granularity", "parse_recipe",
     "quantize", "round_to", "sqnr_db",
 ]  # fmt: skip

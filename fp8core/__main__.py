@@ -1,4 +1,4 @@
-"""The command line: python -m fp8core formats | hardware | bench | conformance."""
+"""The command line: python -m fp8core formats | recipes | hardware | bench | conformance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 from fp8core import FORMATS, bench, conformance
 from fp8core.formats import parse_format
 from fp8core.hardware import CPU_FLAGS, CPU_OPERANDS, probe
-from fp8core.recipes import parse_recipe
+from fp8core.recipes import LIBRARIES, parse_recipe
+from fp8core.rules import SCALE_RULES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,6 +27,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     formats = commands.add_parser("formats", help="list the number formats")
     formats.set_defaults(command=_formats)
+    recipes = commands.add_parser("recipes", help="list the recipes, library by library")
+    recipes.set_defaults(command=_recipes)
     hardware = commands.add_parser("hardware", help="show what this machine has")
     hardware.set_defaults(command=_hardware)
     measure = commands.add_parser("bench", help="time products of quantized matrices, (m, k) times (k, n)")
@@ -53,6 +56,15 @@ def _formats(options: argparse.Namespace) -> None:
         bias = getattr(fmt, "bias", "-")
         smallest = "-" if fmt.min_subnormal is None else f"{fmt.min_subnormal:.4g}"
         rows.append((fmt.name, fmt.bits, getattr(fmt, "exponent_bits", "-"), getattr(fmt, "mantissa_bits", "-"), bias, f"{fmt.max:.6g}", f"{fmt.min_normal:.4g}", smallest, fmt.use))
+    _print_table(rows)
+
+
+def _recipes(options: argparse.Namespace) -> None:
+    rows = [("library", "name", "format", "block", "scale", "source")]
+    for library, recipes in LIBRARIES.items():
+        for recipe in recipes:
+            block, rule = ("-", "-") if recipe.scaling is None else (recipe.scaling.granularity, SCALE_RULES[recipe.scaling.rule].formula)
+            rows.append((library, recipe.name, recipe.format, block, rule, recipe.source))
     _print_table(rows)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fp8core import bench
+from fp8core import FORMATS, RECIPES, bench
 from fp8core.__main__ import main
 from fp8core.bench import BenchCase, BenchResult, Spread, load, load_note, run, run_many, save
 
@@ -198,3 +198,9 @@ def test_command_line(tmp_path, capsys):
     with pytest.raises(SystemExit) as raised:
         main(["nonsense"])
     assert raised.value.code == 2
+
+
+def test_the_lists_name_everything(capsys):
+    assert main(["formats"]) == main(["recipes"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in (*FORMATS, *RECIPES))

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import fp8core as fp8
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,6 +21,17 @@ def test_the_ten_lines_run_and_give_what_they_say():
     assert fp8.round_to([0.1, 1000.0], fmt).tolist() == [0.1015625, 448.0]
     assert scope["c"].shape == (1024, 1024)
     assert scope["kernel"] in fp8.gemm.BACKENDS
+
+
+def test_the_calibration_block_runs():
+    scope = {}
+    exec(BLOCKS[1], scope)
+    assert scope["amax"] < max(float(batch.abs().max()) for batch in scope["batches"])
+    assert scope["static"].scale.item() == pytest.approx(scope["amax"] / 127)
+
+
+def test_counts_in_words_are_the_registries():
+    assert f"{len(fp8.FORMATS)} formats" in README and f"{len(fp8.RECIPES)} recipes" in README
 
 
 def test_the_additions_shown_are_in_the_registries():
