@@ -117,7 +117,7 @@ def pick_block(x, q: QuantizedTensor, which: str) -> int:
     largest = amax(source, block)
     if which == "largest":
         return int(largest.argmax())
-    return int(torch.where(largest > 0, as_tensor(q.scale).to(torch.float64), torch.inf).argmin())
+    return int(torch.where(largest > 0, as_tensor(q.scale).to(torch.float64).nan_to_num(nan=torch.inf), torch.inf).argmin())
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +130,7 @@ class ScaleCounts:
         raised: those of them whose scale was held up: above what amax asked for by more than rounding, shape (B,).
         zero: blocks whose scale was rounded to 0 though they hold something: all of it is lost or infinite.
         empty: blocks that hold only zeros; they are not counted in the others.
+        nan: blocks that hold something and whose scale is NaN.
         blocks: all blocks.
         subnormal: binades below this one are subnormal in the scale format.
     """
@@ -139,6 +140,7 @@ class ScaleCounts:
     raised: np.ndarray
     zero: int
     empty: int
+    nan: int
     blocks: int
     subnormal: int
 
@@ -166,4 +168,4 @@ def scale_counts(x, q: QuantizedTensor) -> ScaleCounts:
     place = (exponent_of(stored[counted]) - int(binades[0])).to(torch.int64)
     held_up = (stored - wanted > rounding)[counted]
     counts, raised = (torch.bincount(part, minlength=len(binades)).numpy() for part in (place, place[held_up]))
-    return ScaleCounts(binades, counts, raised, int((full & zero).sum()), int((~full).sum()), stored.numel(), store.emin)
+    return ScaleCounts(binades, counts, raised, int((full & zero).sum()), int((~full).sum()), int((full & stored.isnan()).sum()), stored.numel(), store.emin)

@@ -212,8 +212,11 @@ def _end(value: float, neighbour: float | None, side: int, fmt: Format, rounding
         neighbour = value + side * fmt.ulp_at_max
     outward = side * value > 0 or value == 0
     reaches = {"up": side < 0, "down": side > 0, "toward_zero": outward, "stochastic": True}.get(rounding)
+    middle = value + (neighbour - value) / 2
     if reaches is None:
-        return value + (neighbour - value) / 2
+        return middle
+    if rounding == "toward_zero" and value * neighbour < 0:  # a code book without zero
+        reaches = _encode(middle, fmt, rounding, overflow) == _encode(value, fmt, rounding, overflow)
     if not reaches:
         return value
     return side * math.inf if last and rounding != "stochastic" else neighbour
@@ -223,8 +226,9 @@ def _overflow_interval(code: int, fmt: Format, rounding: str, overflow: str) -> 
     positive, negative = (_encode(sign * math.inf, fmt, rounding, overflow) == code for sign in (1, -1))
     if positive == negative or (negative and not fmt.signed):
         return None
-    sign = 1 if positive else -1
-    largest = interval(_encode(sign * fmt.max, fmt, rounding, overflow), fmt, rounding, overflow)
+    if rounding == "stochastic":  # whatever lies beyond the largest value can
+        return Interval(fmt.max, math.inf, False, True) if positive else Interval(-math.inf, fmt.lowest, True, False)
+    largest = interval(_encode(fmt.max if positive else fmt.lowest, fmt, rounding, overflow), fmt, rounding, overflow)
     if positive:
         return Interval(largest.upper, math.inf, not largest.upper_closed, True)
     return Interval(-math.inf, largest.lower, True, not largest.lower_closed)
@@ -234,10 +238,11 @@ def _beside(code: int, value: float, fmt: Format) -> tuple[float | None, float |
     """The next smaller and the next larger value; infinity counts where the format has it."""
     if math.isnan(value):
         return None, None
-    infinity = math.inf if fmt.inf_code is not None else None
     if math.isinf(value):
-        return (fmt.max, None) if value > 0 else (None, -fmt.max)
-    return (-infinity if infinity and fmt.signed and value == fmt.lowest else _next(value, fmt, -1)), (infinity if value == fmt.max else _next(value, fmt, +1))
+        return (fmt.max, None) if value > 0 else (None, fmt.lowest)
+    below, above = (float(fmt.value_of(np.array([_encode(side * math.inf, fmt, "half_even", "ieee")]))[0]) for side in (-1, 1))
+    beyond_lowest, beyond_max = (end if math.isinf(end) else None for end in (below, above))
+    return (beyond_lowest if value == fmt.lowest else _next(value, fmt, -1)), (beyond_max if value == fmt.max else _next(value, fmt, +1))
 
 
 def _next(value: float, fmt: Format, side: int) -> float | None:

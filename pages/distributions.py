@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.ui import frame, report_tables
+from pages.ui import calibrations, frame, report_tables
 from pages.ui import tensor_reports as work
 from pages.ui.charts import distributions as charts
 from pages.ui.language import tr
@@ -37,6 +37,8 @@ with left:
 with right:
     st.markdown(f"**{tr('Precision, binade by binade')}**", help=tr("Drawn for binades with at least 20 numbers."))
     frame.figure(charts.error_by_binade({recipe.title: report, tr("without scale"): work.report(chosen, bare)}), "binades", tr("**What you see:** floating point keeps the same ratio of signal to error over its normal range, then loses 6 dB with every halving; integers lose 6 dB from the start."))
+
+calibrations.draw_for_tensor(chosen, view.format)
 
 st.subheader(tr("The whole report"), anchor=False)
 frame.table(report_tables.rows({recipe.title: report, tr("without scale"): work.report(chosen, bare)}), "distribution_report")

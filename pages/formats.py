@@ -4,11 +4,13 @@ import streamlit as st
 
 from fp8core.formats import parse_format
 from fp8core.grid import code_table, describe
-from pages.ui import cached, frame
+from pages.ui import cached, frame, readings
 from pages.ui.charts import formats as charts
 from pages.ui.language import tr
 from pages.ui.number_tables import summary_columns, uses
 from pages.ui.upload import as_text
+
+EXAMPLES = ("e3m4b3fn", "ue4m4", "e4m3_nosub", "binary6p3uf", "table(-1,-0.5,0,0.5,1)")
 
 view = frame.page(__file__, "formats", "pattern")
 names = list(view.formats)
@@ -18,6 +20,10 @@ if view.pattern.strip():
     except ValueError as error:
         st.warning(tr("The format of your own is left out: {reason}").format(reason=as_text(str(error))))
 names = list(dict.fromkeys(names))
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.caption(tr("Patterns to try:"), width="content")
+    for pattern in EXAMPLES:
+        st.button(pattern, key=f"pattern_{pattern}", type="tertiary", on_click=frame.change, kwargs={"pattern": pattern})
 spacings = cached.spacings(tuple(names))
 
 st.subheader(tr("The numbers themselves"), anchor=False)
@@ -64,3 +70,4 @@ frame.explain(
     ),
 )
 frame.copy_python("import fp8core as fp8\nfrom fp8core.grid import describe, spacing\n\n" + f"for name in {names!r}:\n    fmt = fp8.parse_format(name)\n    print(describe(fmt))\n    print(spacing(fmt).values)")
+readings.draw()

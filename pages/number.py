@@ -4,7 +4,7 @@ import math
 
 import streamlit as st
 
-from fp8core.formats import parse_format
+from fp8core.formats import FAMILIES, parse_format
 from fp8core.number import across, explain, text_of
 from pages.ui import frame
 from pages.ui.bits import draw_bits
@@ -46,13 +46,15 @@ if math.isfinite(report.value):
 else:
     st.info(sharers(report, view.rounding))
 
-st.subheader(tr("The same number in every format"), anchor=False)
-reports = across(report.x, rounding=view.rounding, overflow=view.overflow)
+st.subheader(tr("The same number in other formats"), anchor=False)
+view = frame.control("families")
+compared = tuple(dict.fromkeys((*(each.name for family in FAMILIES if family in view.families for each in FAMILIES[family]), fmt.name)))
+reports = across(report.x, compared, rounding=view.rounding, overflow=view.overflow)
 if any(r.relative_error > 0 for r in reports):
     frame.figure(charts.errors_figure(reports), "errors", tr("The shorter the bar, the closer the format comes. 100 % means that nothing of the number is left, or that it is far beyond the largest value."))
 else:
     st.info(tr("No format has a relative error to draw here: each holds this number exactly, or it is zero, infinite or not a number."))
-frame.table(number_columns(reports), "number_in_every_format", height="content", column_config={tr("bits"): st.column_config.TextColumn(width=270), tr("kind"): st.column_config.TextColumn(width=95)})
+frame.table(number_columns(reports), "number_in_every_format", height=520, column_config={tr("bits"): st.column_config.TextColumn(width=270), tr("kind"): st.column_config.TextColumn(width=95)})
 frame.explain(
     tr("How does a number get its code?"),
     tr(

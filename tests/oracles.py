@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 import gfloat
 import gfloat.formats
@@ -92,16 +93,25 @@ def second_writing(x: np.ndarray, name: str, rounding: str, overflow: str) -> np
 
     The list is the format's own finite values, with one more beyond each end, as `ulp_at_max` says; what is rounded there overflows.
     """
-    fmt = parse_format(name)
-    codes = {}
+    return np.array([round_exactly(number, name, rounding, overflow) for number in np.asarray(x, np.float64).tolist()])
+
+
+def round_exactly(x: float | Fraction, name: str, rounding: str, overflow: str) -> float:
+    """One number, rational if need be, rounded as in `second_writing`."""
+    return _rounded_once(x, *_listed(name), rounding, overflow)
+
+
+@lru_cache(maxsize=64)
+def _listed(name: str):
+    """The format, its finite values in ascending order, and the first code of each."""
+    fmt, codes = parse_format(name), {}
     for code, value in enumerate(fmt.values.tolist()):
         if math.isfinite(value):
             codes.setdefault(value, code)
-    values = [Fraction(value) for value in sorted(codes)]
-    return np.array([_rounded_once(float(number), fmt, values, codes, rounding, overflow) for number in np.asarray(x, np.float64).tolist()])
+    return fmt, [Fraction(value) for value in sorted(codes)], codes
 
 
-def _rounded_once(x: float, fmt, values: list[Fraction], codes: dict, rounding: str, overflow: str) -> float:
+def _rounded_once(x: float | Fraction, fmt, values: list[Fraction], codes: dict, rounding: str, overflow: str) -> float:
     no_sign = isinstance(fmt, FloatFormat) and not fmt.signed
     if math.isnan(x) or (no_sign and x < 0):
         return math.nan if fmt.nan_code is not None else 0.0 + min((float(v) for v in values), key=abs)

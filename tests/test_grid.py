@@ -14,9 +14,9 @@ from fp8core.formats import FORMATS, FloatFormat, parse_format
 from fp8core.grid import _counts_by_formula, _counts_by_table, code_table, describe, describe_code, exact_text, spacing
 from fp8core.number import Interval, across, explain, interval, neighbours, parse_number, report_code, text_of
 
-SMALL = [name for name in FORMATS if FORMATS[name].bits <= 8] + ["e3m4b3fn", "int6", "e1m6", "e5m0fn", "e2m2fnuz"]
+SMALL = [name for name in FORMATS if FORMATS[name].bits <= 8] + ["e3m4b3fn", "e1m6", "e5m0fn", "e2m2fnuz", "ue4m4", "e3m2extended", "ue3m2extended", "e4m3_nosub", "e5m2fnuz_nosub", "ue4m4_nosub", "binary6p3uf", "table(-1,0,1)", "table(-3,-1,-0.25,0,0.5,2,7,nan)", "table(-3,-1,-0.25,0,0.5,2,7,inf,-inf,nan)", "table(-2,-0.5,0.25,1)", "table(-1,0,2,inf)"]
 TABLED = [name for name in FORMATS if FORMATS[name].bits <= 16]
-VARIED = ["e5m2", "e4m3fnuz", "e8m0fnu", "e2m3fn", "mxint8", "e1m6"]  # every kind of special code
+VARIED = ["e5m2", "e4m3fnuz", "e8m0fnu", "e2m3fn", "mxint8", "e1m6", "hif8", "nf4", "ue4m3", "ue5m3", "binary8p1", "binary8p3", "binary8p4sf", "binary8p4ue", "binary8p3uf", "e4m3_nosub", "ue4m4_nosub", "table(-3,-1,-0.25,0,0.5,2,7,nan)"]  # every kind of special code
 OTHER_ROUNDINGS = [name for name in ROUNDINGS if name not in ("half_even", "stochastic")]
 
 
@@ -83,7 +83,7 @@ def test_the_arithmetic_of_every_code_makes_its_value(name):
     for row in code_table(name):
         if math.isfinite(row.value):
             assert _computed(row.arithmetic) == Fraction(row.value), row.arithmetic
-            assert row.arithmetic.endswith(f"= {exact_text(row.value)}")
+            assert row.arithmetic.rsplit("= ")[-1] == exact_text(row.value)
 
 
 def test_arithmetic_as_people_write_it():
@@ -204,7 +204,7 @@ def test_error_of_a_tenth():
 def test_every_code_can_be_written_in_a_link(name):
     fmt = parse_format(name)
     last = (1 << fmt.bits) - 1
-    for code in {*range(0, last, max(last // 40, 1)), fmt.max_code, fmt.max_code + 1, last // 2, last // 2 + 1, last - 1, last}:
+    for code in {*range(0, last, max(last // 40, 1)), fmt.max_code, min(fmt.max_code + 1, last), last // 2, last // 2 + 1, last - 1, last}:
         for overflow in OVERFLOWS:
             assert explain(text_of(code, fmt, "half_even", overflow), fmt, "half_even", overflow).code.code == code
 

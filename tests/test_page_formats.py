@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from fp8core.formats import FORMATS
 from fp8core.grid import code_table, describe, spacing
+from fp8core.reinterpret import PAIRS, reinterpret
 from pages.ui.charts import formats as charts
 from pages.ui.number_tables import summary_columns, uses
 from pages.ui.view import View
@@ -30,7 +31,7 @@ def figures(app: AppTest) -> list[dict]:
 
 def test_the_page_draws_grid_gaps_and_codes():
     app = open_formats(formats=("e4m3fn", "e5m2"))
-    assert len(figures(app)) == 3 + 2
+    assert len(figures(app)) == 3 + 2 + 1
     assert [tab.label for tab in app.tabs] == ["FP8 E4M3", "FP8 E5M2"]
     assert list(app.dataframe[0].value.columns)[1:] == ["FP8 E4M3 (e4m3fn)", "FP8 E5M2 (e5m2)"]
     assert "448" in list(app.dataframe[0].value["FP8 E4M3 (e4m3fn)"])
@@ -106,8 +107,54 @@ def test_short_texts_of_cells():
 
 
 def test_every_format_has_its_row_of_numbers_and_its_source():
-    summaries = [describe(name) for name in (*FORMATS, "int6")]
+    summaries = [describe(name) for name in (*FORMATS, "int9")]
     columns = summary_columns(summaries)
     assert len({len(column) for column in columns.values()}) == 1
     assert len(columns) == len(summaries) + 1
     assert uses(summaries).count("Source: ") == len(FORMATS)
+
+
+def test_examples_of_patterns_are_one_click_away():
+    app = open_formats(formats=("e4m3fn",))
+    for pattern in ("e3m4b3fn", "ue4m4", "table(-1,-0.5,0,0.5,1)"):
+        app.button(key=f"pattern_{pattern}").click().run()
+        assert not app.exception
+        assert not app.warning
+        assert app.query_params["pattern"] == pattern
+        assert list(app.dataframe[0].value.columns)[2].endswith(f"({pattern})")
+
+
+def test_a_table_of_sixteen_values_fits():
+    pattern = f"table({','.join(repr(value) for value in FORMATS['nf4'].table)})"
+    app = open_formats(formats=("nf4",), pattern=pattern)
+    assert not app.warning
+    assert len(app.dataframe[0].value.columns) == 3
+
+
+@pytest.mark.parametrize(("byte", "pair", "said"), [(0x40, "e4m3", "is **half**"), (0x80, "e4m3", "**NaN** in"), (0x7F, "e4m3", "an ordinary **number**"), (0x7C, "e5m2", "an ordinary **number**")])
+def test_one_byte_has_two_readings(byte, pair, said):
+    app = open_formats(formats=("e4m3fn",), byte=byte, pair=pair)
+    texts = [text.value for text in app.markdown]
+    assert any(said in text for text in texts)
+    for name in PAIRS[pair]:
+        assert any(FORMATS[name].title in text and f"`{FORMATS[name].bit_string(byte)}`" in text for text in texts)
+    counts = app.dataframe[1].value["bytes"]
+    assert counts.sum() == 256
+    assert counts[0] == reinterpret(*PAIRS[pair]).count("half")
+
+
+def test_a_byte_is_one_click_away():
+    app = open_formats(formats=("e4m3fn",))
+    app.button(key="byte_80").click().run()
+    assert app.query_params["byte"] == "128"
+    assert any("**NaN** in" in text.value for text in app.markdown)
+    scope = {}
+    exec(app.code[1].value, scope)
+    assert scope["found"].count("half") == app.dataframe[1].value["bytes"][0]
+
+
+def test_a_linear_axis_draws_nothing_that_a_browser_cannot_place():
+    figure = charts.grid_figure([spacing("nf4"), spacing("e8m0fnu")], "linear")
+    assert max(abs(x) for trace in figure.data for x in trace.x) <= 2.0**20
+    assert "left out" in figure.layout.xaxis.title.text
+    assert "whole" in charts.grid_figure([spacing("e4m3fn"), spacing("e5m2")], "linear").layout.xaxis.title.text

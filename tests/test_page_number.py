@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fp8core.codec import OVERFLOWS, ROUNDINGS
-from fp8core.formats import FORMATS
+from fp8core.formats import FAMILIES, FORMATS
 from fp8core.grid import describe_code
 from fp8core.number import across, explain, parse_number
 from pages.ui.charts import number as charts
@@ -38,7 +38,7 @@ def test_a_tenth():
     assert metrics(app) == {"Value": "0.1015625", "Error": "0.001562", "Relative error": "1.56 %", "Error in ulp": "0.2", "Kind": "normal"}
     assert [button.label for button in app.button if button.key.startswith("bit_")] == list("00011101")
     assert any("(1 + 5/8) = 0.1015625" in markdown.value for markdown in app.markdown)
-    assert len(app.dataframe[0].value) == len(FORMATS)
+    assert len(app.dataframe[0].value) == len(FORMATS) - len(FAMILIES["IEEE P3109"])
     assert len(json.loads(app.get("plotly_chart")[0].proto.spec)["data"]) == 3
 
 
@@ -144,3 +144,22 @@ def test_words_and_formulas():
     assert percent(math.nan) == "–"
     assert "(464, +∞]" in sharers(explain("0x7F", "e4m3fn", overflow="ieee"), "half_even")
     assert "no number is rounded" in sharers(explain("0x7C", "e5m2"), "half_even")
+
+
+def test_families_say_which_formats_are_compared_and_the_chosen_one_always_is():
+    app = open_number(number="0.3", format="nf4", families=("integers", "IEEE P3109"))
+    rows = list(app.dataframe[0].value["format"])
+    assert set(rows) == {fmt.title for family in ("integers", "IEEE P3109") for fmt in FAMILIES[family]} | {FORMATS["nf4"].title}
+    assert "FP8 E4M3" not in rows
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_has_a_page(family):
+    app = open_number(number="-1/3", format=FAMILIES[family][-1].name, families=(family,))
+    assert list(app.dataframe[0].value["format"]) == [fmt.title for fmt in FAMILIES[family]]
+
+
+def test_labels_of_code_books_are_short():
+    figure = charts.number_line(explain("0.3", "nf4"))
+    assert all("·" not in note.text for note in figure.layout.annotations)
+    assert charts._label(2.0**-40) == "2<sup>-40</sup>"

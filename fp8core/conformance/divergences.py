@@ -70,17 +70,17 @@ FORMAT_DIVERGENCES: tuple[Divergence, ...] = (
     ),
     Divergence(
         "sign of a number in E8M0", ("torch",), "e8m0fnu, x < 0", "NaN: there is no sign bit", "the power of two nearest to |x|",
-        "a scale that lost its sign would be wrong without a trace", "OCP MX v1.0, section 5.4.1: E8M0 is unsigned",
+        "a scale that lost its sign would be wrong without a trace", "OCP MX v1.0: E8M0 is unsigned",
         lambda fmt: fmt.name == "e8m0fnu", lambda x, fmt, rounding, overflow: (x < 0) & (x > -1.5 * 2.0**127), lambda x, got, fmt: (got > 0) & np.isfinite(got),
     ),
     Divergence(
         "zero in E8M0", ("torch",), "e8m0fnu, x = ±0, overflow ieee", "NaN: there is no zero", "2^-127",
-        "torch saturates at the lower end and not at the upper; ours does one or the other throughout", "OCP MX v1.0, section 5.4.1: E8M0 has no zero",
+        "torch saturates at the lower end and not at the upper; ours does one or the other throughout", "OCP MX v1.0: E8M0 has no zero",
         lambda fmt: fmt.name == "e8m0fnu", lambda x, fmt, rounding, overflow: x == 0, lambda x, got, fmt: got == 2.0**-127,
     ),
     Divergence(
         "overflow of E4M3", ("torch",), "e4m3fn, |x| > 464, overflow ieee", "NaN", "±448, for infinity too",
-        "OFP8 leaves the choice open; ours has both, named saturate and ieee, and torch has changed between releases", "OFP8 v1.0, section 5.2, table on conversion",
+        "OFP8 leaves the choice open; ours has both, named saturate and ieee, and torch has changed between releases", "OCP OFP8 v1.0",
         lambda fmt: fmt.name == "e4m3fn", lambda x, fmt, rounding, overflow: np.abs(x) > 464, lambda x, got, fmt: np.abs(got) == 448,
     ),
     Divergence(
@@ -105,7 +105,7 @@ FORMAT_DIVERGENCES: tuple[Divergence, ...] = (
     ),
     Divergence(
         "ties of powers of two", ("gfloat",), "e8m0fnu, x = 1.5 · 2^k with k odd, half_even", "the larger power", "the power whose code is even",
-        "there is no mantissa whose last bit could be even; ml_dtypes, torch and OCP's reference go up", "ml_dtypes 0.6.0 and torch 2.13.0",
+        "there is no mantissa whose last bit could be even; ml_dtypes and torch go up", "ml_dtypes 0.6.0 and torch 2.13.0",
         lambda fmt: fmt.name == "e8m0fnu", _is_tie_of_powers, lambda x, got, fmt: got == x / 1.5,
     ),
     Divergence(
@@ -120,7 +120,7 @@ FORMAT_DIVERGENCES: tuple[Divergence, ...] = (
     ),
     Divergence(
         "zero in E8M0", ("gfloat",), "e8m0fnu, x = ±0", "NaN, or the smallest number where it saturates", "0, which the format does not have",
-        "a result of rounding is a value of the format", "OCP MX v1.0, section 5.4.1: E8M0 has no zero",
+        "a result of rounding is a value of the format", "OCP MX v1.0: E8M0 has no zero",
         lambda fmt: not fmt.zero, lambda x, fmt, rounding, overflow: x == 0, lambda x, got, fmt: got == 0,
     ),
 )  # fmt: skip
@@ -226,7 +226,7 @@ RECIPE_DIVERGENCES: tuple[Divergence, ...] = (
     ),
     Divergence(
         "infinity and NaN in an MX block", ("compressed-tensors",), "blocks with an infinity or a NaN", "the scale is E8M0's NaN: the block is lost, and that is seen", "an infinite scale for infinity, 2^-127 for NaN, whose conversion to uint8 C++ leaves undefined",
-        "code 255 of E8M0 is NaN", "OCP MX v1.0, section 5.4.1; compressed-tensors 0.20.0 mxfp_utils.py, maybe_convert_from_mx_exp",
+        "code 255 of E8M0 is NaN", "OCP MX v1.0; compressed-tensors 0.20.0 mxfp_utils.py, maybe_convert_from_mx_exp",
         lambda recipe: recipe.scaling.rule == "compressed_tensors_mx", _not_finite, lambda ours, theirs, recipe: np.isnan(ours[2]) & (np.isinf(theirs[1]) | (theirs[1] == 2.0**-127)),
     ),
     Divergence(

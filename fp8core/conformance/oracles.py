@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import logging
 import sys
 import warnings
@@ -83,13 +84,13 @@ def import_module(path: str) -> ModuleType | None:
 
 
 def installed_version(name: str) -> str | None:
-    """Return the version of an oracle that is installed, None where there is none."""
-    if load(name) is None:
+    """Return the version of an oracle that is installed, without importing it, None where there is none."""
+    if importlib.util.find_spec(ORACLES[name].module) is None:
         return None
     try:
         return importlib.metadata.version(ORACLES[name].package)
     except importlib.metadata.PackageNotFoundError:
-        return getattr(load(name), "__version__", "unknown")
+        return "unknown"
 
 
 def installed_versions() -> dict[str, str]:

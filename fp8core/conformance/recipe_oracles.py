@@ -39,6 +39,7 @@ class RecipeOracle:
         ask: matrix (R, C) float32 -> Answer.
         ragged: whether it takes sides that are no multiple of the block.
         note: what one should know of the comparison.
+        needs: a module of another package that the oracle imports for this recipe, "" where there is none.
     """
 
     recipe: str
@@ -46,6 +47,7 @@ class RecipeOracle:
     ask: Callable[[np.ndarray], Answer]
     ragged: bool = False
     note: str = ""
+    needs: str = ""
 
 
 def _values(codes: torch.Tensor, element: str) -> np.ndarray:
@@ -104,6 +106,11 @@ def _ao_inference(x: np.ndarray, *, rows: bool) -> Answer:
 def _ao_int8(x: np.ndarray) -> Answer:
     made = import_module("torchao.quantization.quantize_.workflows.int8.int8_tensor").Int8Tensor.from_hp(torch.from_numpy(x), import_module("torchao.quantization").PerRow())
     return Answer(made.qdata.double().numpy(), made.scale.numpy())
+
+
+def _ao_blockwise(x: np.ndarray, *, function: str) -> Answer:
+    codes, scales = getattr(import_module("torchao.prototype.blockwise_fp8_training.kernels"), function)(torch.from_numpy(x))
+    return Answer(_values(codes.contiguous(), "e4m3fn").reshape(x.shape), scales.float().numpy())
 
 
 def _ao_nvfp4(x: np.ndarray, *, levels: int) -> Answer:
@@ -199,6 +206,8 @@ RECIPE_ORACLES: tuple[RecipeOracle, ...] = (
         RecipeOracle(f"torchao_{name}_{mode}", "torchao", partial(_ao_mx, element=element, mode=mode))
         for name, element in _AO_ELEMENTS.items() for mode in ("floor", "rceil", "ceil", "even")
     ),
+    RecipeOracle("torchao_blockwise_1x128", "torchao", partial(_ao_blockwise, function="torch_blockwise_scale_act_quant_lhs"), needs="triton"),
+    RecipeOracle("torchao_blockwise_128x128", "torchao", partial(_ao_blockwise, function="torch_blockwise_scale_weight_quant"), needs="triton"),
     RecipeOracle("torchao_nvfp4", "torchao", partial(_ao_nvfp4, levels=2)),
     RecipeOracle("torchao_nvfp4_one_level", "torchao", partial(_ao_nvfp4, levels=1)),
     RecipeOracle("compressed_tensors_fp8", "compressed-tensors", partial(_ct, element="e4m3fn", strategy="tensor"), ragged=True),
@@ -218,3 +227,14 @@ RECIPE_ORACLES: tuple[RecipeOracle, ...] = (
     RecipeOracle("modelopt_nvfp4", "modelopt", _mo_nvfp4),
     RecipeOracle("nf4_64", "bitsandbytes", _bnb_nf4),
 )  # fmt: skip
+
+# Libraries whose recipes no implementation can be asked for, and what was done instead.
+NO_ORACLE = {
+    "Plain": "no library's recipe: its formula is compared with rational arithmetic in the tests",
+    "NVIDIA NVFP4": "no library's recipe: its formula is compared with rational arithmetic in the tests",
+    "DeepSeek": "its kernels run on GPUs only; their steps are written a second time, number by number, in the tests",
+    "Transformer Engine": "it runs on GPUs only; its steps are written a second time, number by number, in the tests",
+    "Megatron-LM": "it calls Transformer Engine, which runs on GPUs only and whose steps are written a second time, number by number, in the tests",
+    "DeepSpeed": "its kernels run on GPUs only; the formula is compared with rational arithmetic in the tests",
+    "Intel Gaudi": "it runs on Gaudi only; its steps are written a second time, number by number, in the tests",
+}

@@ -11,12 +11,13 @@ from fp8core.codec import decode
 from fp8core.conformance.check import CheckResult, Mismatch, Tally, number_text, same
 from fp8core.conformance.divergences import RECIPE_DIVERGENCES, Divergence
 from fp8core.conformance.matrices import recipe_matrices
-from fp8core.conformance.recipe_oracles import RECIPE_ORACLES, Answer, RecipeOracle
+from fp8core.conformance.oracles import import_module
+from fp8core.conformance.recipe_oracles import NO_ORACLE, RECIPE_ORACLES, Answer, RecipeOracle
 from fp8core.quantized import QuantizedTensor, quantize
 from fp8core.recipes import Recipe
 from fp8core.scaling import SCALE_FORMATS, expand
 
-__all__ = ["RECIPE_ORACLES", "Answer", "RecipeOracle", "check_recipe"]
+__all__ = ["NO_ORACLE", "RECIPE_ORACLES", "Answer", "RecipeOracle", "check_recipe"]
 
 
 def check_recipe(recipe: Recipe, oracle: str) -> list[CheckResult]:
@@ -24,6 +25,9 @@ def check_recipe(recipe: Recipe, oracle: str) -> list[CheckResult]:
     found = []
     for about in RECIPE_ORACLES:
         if about.recipe != recipe.name or about.oracle != oracle:
+            continue
+        if about.needs and import_module(about.needs) is None:
+            found.append(CheckResult(recipe.name, "recipe", oracle, "", "not installed", note=f"{oracle} needs {about.needs} for it, which is not installed"))
             continue
         tally = Tally()
         known = [each for each in RECIPE_DIVERGENCES if oracle in each.oracles and each.applies(recipe)]

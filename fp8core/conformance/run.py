@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from fp8core.conformance.check import CheckResult, check_format
 from fp8core.conformance.formats import FORMAT_ORACLES, PATTERNS
 from fp8core.conformance.oracles import ORACLES, load
-from fp8core.conformance.recipes import RECIPE_ORACLES, check_recipe
+from fp8core.conformance.recipes import NO_ORACLE, RECIPE_ORACLES, check_recipe
 from fp8core.formats import FORMATS, Format, parse_format
-from fp8core.recipes import RECIPES, Recipe, parse_recipe
+from fp8core.recipes import LIBRARIES, RECIPES, Recipe, parse_recipe
 
 Subject = Format | Recipe
 
@@ -70,13 +70,19 @@ def _check(subject: Subject, asked: tuple[str, ...]) -> Iterator[CheckResult]:
     kind = "recipe" if isinstance(subject, Recipe) else "format"
     having = [name for name in asked if _has(name, subject)]
     if not having:
-        note = "none of the oracles asked has it" if len(asked) < len(ORACLES) else "no implementation that can be installed here has it"
-        yield CheckResult(subject.name, kind, "", "", "not covered", note=note)
+        yield CheckResult(subject.name, kind, "", "", "not covered", note=_why_not(subject, asked))
     for name in having:
         if load(name) is None:
             yield CheckResult(subject.name, kind, name, "", "not installed", note=ORACLES[name].advice)
         else:
             yield from check_recipe(subject, name) if kind == "recipe" else check_format(subject, name)
+
+
+def _why_not(subject: Subject, asked: tuple[str, ...]) -> str:
+    if len(asked) < len(ORACLES):
+        return "none of the oracles asked has it"
+    library = next((name for name, recipes in LIBRARIES.items() if subject in recipes), "")
+    return NO_ORACLE.get(library, "no implementation that can be installed here has it")
 
 
 def _has(oracle: str, subject: Subject) -> bool:

@@ -31,7 +31,8 @@ def mx(amax: torch.Tensor, fmt: Format) -> Scales:
     """Scale = 2^(⌊log2 amax'⌋ − emax), where amax' is amax plus half an ulp of an FP4 mantissa: the exponent goes up from 1.75.
 
     The same one mantissa bit serves MXFP4 and MXFP8; MXFP6 E2M3 takes its own three. For E4M3 this equals `rceil` but for a
-    significand of exactly 1.75. Zero is stored as 2^-127; NaN and infinity as 255, which multiplies with infinity there, NaN here.
+    significand of exactly 1.75. Zero is stored as 2^-127. Infinity and NaN make the scale NaN here, infinite there (a NaN 2^-127 on
+    some processors); so does an amax that rounds up to 2^128 there.
 
     Source: quantization/utils/mxfp_utils.py, generate_mx_scales.
     """

@@ -41,6 +41,7 @@ PAGES: dict[str, Page] = {
     "pages/layers.py": Page("Layers", "Which layers suffer?", ":material/layers:"),
     "pages/matmul.py": Page("Matrix product", "What survives a product?", ":material/close:"),
     "pages/benchmark.py": Page("Benchmark", "How fast is it here?", ":material/speed:"),
+    "pages/conformance.py": Page("Conformance", "Can I trust it?", ":material/verified:"),
 }
 
 _VIEW, _WRITTEN, _REFUSED = "frame_view", "frame_written", "frame_refused"

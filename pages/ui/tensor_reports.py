@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 import torch
@@ -94,6 +96,19 @@ def in_cells(chosen: Chosen, recipe: Recipe) -> Maps:
     return _maps(chosen.key, recipe, chosen.x)
 
 
+def ask(chosen: Chosen, recipe: Recipe, question: Callable, *more) -> Any:
+    """Return question(x, quantized x, *more), computed once for these arguments, which can be hashed. For small answers."""
+    return _answer(chosen.key, recipe, f"{question.__module__}.{question.__qualname__}", more, question, chosen.x)
+
+
+def first_rows(chosen: Chosen, most: int) -> Chosen:
+    """Return the tensor, or as many of its first rows as hold about `most` numbers."""
+    rows = max(most // chosen.x.shape[1], 1)
+    if rows >= chosen.x.shape[0]:
+        return chosen
+    return Chosen(f"{chosen.key}/first {rows} rows", chosen.title, chosen.x[:rows], f"{chosen.code}[:{rows}]" if chosen.code else "")
+
+
 def as_python(chosen: Chosen, recipe: Recipe) -> str:
     """The program that gives the report's numbers; empty for an upload."""
     if not chosen.code:
@@ -145,6 +160,12 @@ def _linear(key: str, recipe: Recipe, zoom: int, _x: torch.Tensor) -> LinearView
 def _maps(key: str, recipe: Recipe, _x: torch.Tensor) -> Maps:
     with _slots():
         return maps(_x, _quantize(_x, recipe))
+
+
+@st.cache_resource(max_entries=512, show_spinner=False)
+def _answer(key: str, recipe: Recipe, name: str, more: tuple, _question: Callable, _x: torch.Tensor):
+    with _slots():
+        return _question(_x, _quantize(_x, recipe), *more)
 
 
 def _quantize(x: torch.Tensor, recipe: Recipe):

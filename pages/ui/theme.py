@@ -22,19 +22,22 @@ FORMAT_COLOURS = {
     "e5m2": "#D55E00", "e5m2fnuz": "#EF8F55",
     "e3m2fn": "#A5489B", "e2m3fn": "#CC79A7", "e2m1fn": "#8A63D2",
     "int8": "#D98C00", "int4": "#B5790A", "mxint8": "#DDAA33",
-    "e8m0fnu": "#9C6B4A",
+    "e8m0fnu": "#9C6B4A", "ue4m3": "#B98B66", "ue5m3": "#7D5A44",
+    "hif8": "#7A9A01", "nf4": "#C2477F", "e1m2b1fn": "#AC93E6",
+    "int2": "#8F6A1E", "int3": "#A3741A", "int5": "#C0850F", "int6": "#CC890A", "int7": "#D38B05",
 }  # fmt: skip
 
 FATE_COLOURS = {"flushed": "#C2609A", "subnormal": "#49A5E0", "normal": "#2389D2", "saturated": "#D55E00", "lost": "#808080"}
 
 _SERIES = ("#2389D2", "#D55E00", "#009E73", "#D98C00", "#C2609A", "#49A5E0", "#8A63D2", "#808080")
+_OTHER_COLOURS = ("#5B8FA8", "#B5533C", "#3E9C8F", "#B08900", "#A07CC5", "#6C7A89", "#A3A380", "#6E8B3D")
 _FONT = '"Source Sans", "Noto Sans", sans-serif'
 _GRID = "rgba(128,128,128,0.22)"
 
 
 def colour(format_name: str) -> str:
-    """The colour of a format; formats that are not registered take one of the series by their name, always the same."""
-    return FORMAT_COLOURS.get(format_name) or series(zlib.crc32(format_name.encode()))
+    """The colour of a format; formats without one of their own take another by their name, always the same."""
+    return FORMAT_COLOURS.get(format_name) or _OTHER_COLOURS[zlib.crc32(format_name.encode()) % len(_OTHER_COLOURS)]
 
 
 def series(index: int) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache, lru_cache
 from typing import Any
 
+from fp8core.calibration import ALGORITHMS, SCENARIOS
 from fp8core.codec import OVERFLOWS, ROUNDINGS
 from fp8core.formats import FAMILIES, FORMATS
 from fp8core.gemm import BACKENDS
@@ -181,6 +182,7 @@ _PATTERN_HELP = (
     "Integers: int6. IEEE P3109: binary8p4, then s or u for the sign and e or f for infinity or none. A list of values: table(-1,-0.5,0,0.5,1)."
 )
 TWO_LEVEL_RECIPES = tuple(name for name, recipe in RECIPES.items() if recipe.scaling and recipe.scaling.block == (1, 16) and recipe.scaling.scale_format == "e4m3fn_float32" and not recipe.rotation)
+_CALIBRATED_ON = {"activations": "inputs of a layer", "tensor": "the tensor at the left"}
 _LAYERS_CHARTS = {"dots": "layer by layer", "colours": "table of colours", "outliers": "outliers"}
 
 
@@ -209,6 +211,14 @@ class View:
     rounding: str = choice("half_even", tuple(ROUNDINGS), "Rounding", "Rounding", "What happens between two values.", lambda key: _sentence(ROUNDINGS[key]))
     overflow: str = choice("saturate", tuple(OVERFLOWS), "Overflow", "Rounding", "What happens beyond the largest value.", lambda key: {"saturate": "Saturate", "ieee": "Infinity or NaN"}.get(key, key))
     topic: str = choice("grid", tuple(_TOPICS), "Topic", "Picture", "", _TOPICS.__getitem__, "buttons")
+    calibrated_on: str = choice("activations", tuple(_CALIBRATED_ON), "Calibrate on", "Calibration", "Real inputs of one layer of a bundled model, in 16 batches, or the tensor chosen at the left.", _CALIBRATED_ON.__getitem__, "buttons")
+    percentile: float = choice(99.99, (99.0, 99.9, 99.99, 99.999), "Percentile", "Calibration", "How many per cent of the magnitudes are not clipped.", lambda p: f"{p:g} %", "slider")
+    momentum: float = choice(0.9, (0.0, 0.5, 0.9, 0.99), "Momentum", "Calibration", "Weight of the past in the moving average of the batches' amax.", widget="slider")
+    scenario: str = choice("spike", tuple(SCENARIOS), "Scenario", "Delayed scaling", "", lambda key: _sentence(SCENARIOS[key].title), "buttons")
+    history: int = choice(16, (1, 2, 4, 8, 16, 32, 64, 1024), "History length", "Delayed scaling", "How many past steps are remembered. Transformer Engine: 1024; Megatron-LM: 1.", widget="slider")
+    algorithm: str = choice("max", tuple(ALGORITHMS), "Algorithm", "Delayed scaling", "What is taken of the history. Transformer Engine: the largest; Megatron-LM: the most recent.", lambda key: _sentence(key.replace("_", " ")), "buttons")
+    margin: int = choice(0, tuple(range(9)), "Margin", "Delayed scaling", "Binades left free above amax.", widget="slider")
+    step: int = choice(33, tuple(range(64)), "Step", "Delayed scaling", "The step whose arithmetic is written out below; a click into the picture chooses it too.", widget="slider")
     axis: str = choice("log", tuple(_AXES), "Axis", "Picture", "", _AXES.__getitem__, "buttons")
     library: str = choice("all", ("all", *LIBRARIES), "Library", "Picture", "Whose recipes are shown.", lambda name: "All libraries" if name == "all" else name)
     two_level: str = choice("nvfp4", TWO_LEVEL_RECIPES, "NVFP4 of", "Picture", "The same idea in several libraries.", _recipe_title)

@@ -9,12 +9,14 @@ import numpy as np
 import plotly.graph_objects as go
 
 from fp8core.grid import Code, Spacing, describe_code, exact_text
+from fp8core.reinterpret import MEANINGS, Reinterpretation
 from pages.ui.language import tr
-from pages.ui.theme import colour
+from pages.ui.theme import FATE_COLOURS, colour
 
 AXES = ("log", "linear", "scaled", "binade")
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 _MOST_BINADES = 48
+_MOST_IN_DETAIL = 16  # formats; of more, hover shows the values without their arithmetic, which would take a megabyte
 
 
 def grid_figure(spacings: list[Spacing], axis: str) -> go.Figure:
@@ -28,10 +30,13 @@ def _axis_figure(spacings: list[Spacing], axis: str) -> go.Figure:
         kept = np.ones(s.values.size, bool) if s.complete else s.positions == 1
         values = s.values[kept] if axis == "log" else s.all_values if s.complete else np.concatenate([-s.values[kept][::-1], [0.0], s.values[kept]])
         share = s.values[-1] if axis == "scaled" else 1.0
+        if axis == "linear":
+            values = values[np.abs(values) <= _farthest(spacings)]
         figure.add_scatter(
             x=(values / share).astype(np.float64), y=np.full(values.size, row), mode="markers", name=s.title, showlegend=False,
             marker={"symbol": "line-ns", "opacity": 1, "size": [14 if value and abs(value) < s.min_normal else 26 for value in values], "line": {"width": 1.6, "color": colour(s.name)}},
-            customdata=[_value_text(s, value) for value in values], hovertemplate="%{customdata}<extra>" + s.title + "</extra>",
+            customdata=[_value_text(s, value) if len(spacings) <= _MOST_IN_DETAIL else raised(exact_text(float(value))) for value in values],
+            hovertemplate="%{customdata}<extra>" + s.title + "</extra>",
         )  # fmt: skip
     names = [f"<b>{s.title}</b><br>{_shown(s)}" for s in spacings]
     figure.update_yaxes(tickvals=list(range(len(spacings))), ticktext=names, range=[len(spacings) - 0.5, -0.5], showgrid=False, zeroline=False)
@@ -51,7 +56,13 @@ def _number_axis(figure: go.Figure, spacings: list[Spacing], axis: str) -> None:
         figure.update_xaxes(range=[-1.04, 1.04], title=tr("value as a share of the format's largest value, which is where scaling puts amax"))
     else:
         reach = 1.04 * min(float(s.values[-1]) for s in spacings)
-        figure.update_xaxes(range=[-reach, reach], title=tr("value; drag to zoom, double-click to see every format whole"))
+        whole = all(max(s.values[-1], np.abs(s.negative).max(initial=0.0)) <= _farthest(spacings) for s in spacings)
+        figure.update_xaxes(range=[-reach, reach], title=tr("value; drag to zoom, double-click to see every format whole") if whole else tr("value; drag to zoom, double-click to see more. What lies a million times farther out is left out"))
+
+
+def _farthest(spacings: list[Spacing]) -> float:
+    """The largest magnitude that a linear axis draws: browsers cannot place a mark at 2^127 on an axis that ends at 1."""
+    return 2.0**20 * min(float(s.values[-1]) for s in spacings)
 
 
 def _binade_figure(spacings: list[Spacing]) -> go.Figure:
@@ -150,6 +161,26 @@ _SHADES = {
 }
 
 
+def reading_figure(found: Reinterpretation, chosen: int) -> go.Figure:
+    """All bytes of two formats: 16 × 16, coloured by what the second reading makes of the first; the chosen byte in a frame."""
+    kinds = list(MEANINGS)
+    place = np.array([kinds.index(meaning) for meaning in found.meanings]).reshape(-1, 16)
+    texts = [f"<b>0x{code:02X}</b><br>{found.first.title}: {raised(exact_text(float(a)))}<br>{found.second.title}: {raised(exact_text(float(b)))}" for code, (a, b) in enumerate(zip(found.first.values, found.second.values, strict=True))]
+    colours = [FATE_COLOURS["normal"], FATE_COLOURS["saturated"], FATE_COLOURS["flushed"], FATE_COLOURS["lost"]]
+    steps = [[(at + edge) / len(kinds), colours[at]] for at in range(len(kinds)) for edge in (0, 1)]
+    figure = go.Figure(go.Heatmap(z=place, zmin=-0.5, zmax=len(kinds) - 0.5, colorscale=steps, showscale=False, xgap=2, ygap=2, customdata=np.array(texts).reshape(-1, 16), hovertemplate="%{customdata}<extra></extra>"))
+    names = {"half": tr("half"), "number_becomes_nan": tr("number → NaN"), "special_becomes_number": tr("NaN, ∞ → number"), "other": tr("other")}
+    for at, kind in enumerate(kinds):
+        if found.count(kind):
+            figure.add_scatter(x=[None], y=[None], mode="markers", name=names[kind], marker={"symbol": "square", "size": 12, "color": colours[at]})
+    row, column = divmod(chosen, 16)
+    figure.add_shape(type="rect", x0=column - 0.5, x1=column + 0.5, y0=row - 0.5, y1=row + 0.5, line={"width": 3.5, "color": "#F0E442"})
+    figure.update_xaxes(title=tr("last four bits (hexadecimal)"), tickvals=list(range(16)), ticktext=[f"{c:X}" for c in range(16)], range=[-0.5, 15.5], showgrid=False, zeroline=False)
+    figure.update_yaxes(title=tr("leading bits"), tickvals=list(range(16)), ticktext=[f"{r:X}_" for r in range(16)], range=[15.5, -0.5], showgrid=False, zeroline=False)
+    figure.update_layout(height=400, legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}, hovermode="closest")
+    return figure
+
+
 def _shades(table: tuple[Code, ...]) -> list[float]:
     """Colour coordinates from -1 to 1: the sign of each value, stronger with its binade; NaN, a gap, for infinity and NaN."""
     magnitudes = [math.log2(abs(row.value)) for row in table if row.value and math.isfinite(row.value)]
@@ -185,7 +216,9 @@ def _step_text(value: float, step: float) -> str:
 
 
 def _shown(s: Spacing) -> str:
-    return tr("all {count} positive values").format(count=s.values.size) if s.complete else tr("powers of two only")
+    if not s.complete:
+        return tr("powers of two only")
+    return tr("1 positive value") if s.values.size == 1 else tr("all {count} positive values").format(count=s.values.size)
 
 
 def _marks(low: int, high: int, most: int) -> list[int]:

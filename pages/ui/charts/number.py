@@ -29,7 +29,7 @@ def number_line(report: NumberReport) -> go.Figure:
         if value is not None and math.isfinite(value):
             _draw_value(figure, report, value, weight, hue)
     _draw_number(figure, report, low - pad, high + pad, hue)
-    unit = raised(exact_text(_unit(report)))
+    unit = _label(_unit(report))
     figure.update_xaxes(range=[low - pad, high + pad], title=tr("distance from the value, in steps of {unit}").format(unit=unit), zeroline=False, showgrid=False, dtick=0.5)
     figure.update_yaxes(range=[-1.25, 1.6], visible=False, fixedrange=True)
     figure.update_layout(height=300, showlegend=False, margin={"l": 20, "r": 20, "t": 10, "b": 50}, hovermode="closest")
@@ -64,14 +64,20 @@ def _draw_interval(figure: go.Figure, report: NumberReport, low: float, high: fl
             hovertemplate=f"{exact_text(end)}<br>{belongs}<extra></extra>",
         )  # fmt: skip
         if end not in (report.below, report.value, report.above):
-            figure.add_annotation(x=place, y=-0.42, yanchor="top", text=raised(exact_text(end)), showarrow=False, font={"size": 13})
+            figure.add_annotation(x=place, y=-0.42, yanchor="top", text=_label(end), showarrow=False, font={"size": 13})
 
 
 def _draw_value(figure: go.Figure, report: NumberReport, value: float, weight: int, hue: str) -> None:
     place = _place(report, value)
     figure.add_shape(type="line", x0=place, x1=place, y0=-0.55, y1=0.55, line={"color": hue, "width": weight})
-    text = raised(f"<b>{exact_text(value)}</b>" if value == report.value else exact_text(value))
+    text = f"<b>{_label(value)}</b>" if value == report.value else _label(value)
     figure.add_annotation(x=place, y=-0.78, yanchor="top", text=text, showarrow=False, font={"size": 16})
+
+
+def _label(value: float) -> str:
+    """A number for a place in the picture: exact where that is a short decimal or a power of two, else nine digits."""
+    text = exact_text(value)
+    return f"{value:.9g}" if "·" in text else raised(text)
 
 
 def _draw_number(figure: go.Figure, report: NumberReport, low: float, high: float, hue: str) -> None:

@@ -1,0 +1,49 @@
+"""Can I trust it?"""
+
+import streamlit as st
+
+from pages.ui import conformance_reports as reports
+from pages.ui import frame
+from pages.ui.charts import conformance as charts
+from pages.ui.language import tr
+
+view = frame.page(__file__)
+
+st.markdown(tr("Every number here comes from code of this project, so it is compared, on this machine and as you watch, with the code of others: every code of every format, every value, every midpoint with its neighbours, and whole recipes, block by block. What is compared is equal bit for bit; NaN counts as NaN, and −0 is told from 0."))
+
+results = reports.run_on_request()
+if results:
+    reports.headline(results)
+    reports.mismatches(results)
+    frame.figure(charts.grid_figure(results), "conformance_grid", tr("**What you see:** one row per family of formats or library of recipes, one column per implementation. A tick and the number of formats or recipes that agree; a cross where one does not; a circle where the implementation is not installed. Empty: it has nothing of that kind."))
+    st.subheader(tr("One by one"), anchor=False)
+    frame.table(reports.grid_rows(results), "conformance_grid_rows", height=520)
+else:
+    st.info(tr("Nothing has been compared yet on this server. It takes about half a minute."))
+
+st.subheader(tr("Known differences"), anchor=False)
+st.caption(tr("Where ours is not what another implementation gives, and is meant not to be. Each has a region, and only what differs there in the way described is left out of the count; a difference that has gone is reported as gone."))
+frame.table(reports.divergence_rows(results), "conformance_differences", **reports.sentences(implementation=110, where=230, ours=180, theirs=220, why=240, source=240))
+
+st.subheader(tr("Implementations"), anchor=False)
+frame.table(reports.oracle_rows(), "conformance_oracles", column_config=reports.sentences(trusted_for=480)["column_config"])
+if advice := reports.advice():
+    st.info(tr("Some are not installed here. None is needed to run anything else; to compare with them too:"))
+    st.code(advice, language="bash")
+
+if results:
+    with st.expander(tr("Every comparison"), icon=":material/table_rows:"):
+        frame.table(reports.rows(results), "conformance")
+
+st.subheader(tr("The same on the command line"), anchor=False)
+st.code("python -m fp8core conformance\npython -m fp8core conformance --format e4m3fn --oracle ml_dtypes\npython -m fp8core conformance --recipe torchao_mxfp8_rceil", language="bash")
+frame.explain(
+    tr("What is compared, and what is not?"),
+    tr("**Formats.** The value of every code of at most 16 bits. Every value, every midpoint of two neighbours, the edges of overflow and the special numbers, each with both its float32 neighbours (and float64 neighbours where the implementation takes them), in every rounding mode and overflow policy that the implementation has. **Recipes.** Random numbers, blocks whose largest number is 2^k, 1.5 · 2^k, 1.75 · 2^k and more, over all of float32 with both neighbours, subnormal numbers, zeros, infinity and NaN: elements and scales. **Not compared:** stochastic rounding, whose random numbers are each library's own, and recipes of libraries that run on a GPU only; those follow the published source and are tested against a second writing of it."),
+)
+frame.copy_python("""
+from fp8core import conformance
+
+for r in conformance.run(["e4m3fn", "mxfp8_e4m3"]):
+    print(r.subject, r.oracle, r.aspect, r.status, r.compared, r.mismatches, r.first)
+""")

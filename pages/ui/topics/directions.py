@@ -1,0 +1,112 @@
+"""Rows against columns, flat blocks against square ones: why a weight and its transpose disagree."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from fp8core.compare import difference
+from fp8core.directions import directions, transposed
+from fp8core.quantized import QuantizedTensor, quantize
+from fp8core.recipes import Recipe, make_recipe
+from fp8core.scaling import ScaleSpec
+from pages.ui import frame, report_tables
+from pages.ui import tensor_reports as work
+from pages.ui.charts import directions as charts
+from pages.ui.language import tr
+from pages.ui.tensor_reports import Chosen
+from pages.ui.upload import as_text
+from pages.ui.view import View
+
+SIDES = (16, 32, 128)
+MOST_NUMBERS = 1 << 18  # of one tensor: all shapes take about 5 seconds on one core
+SHAPES = {"rows": lambda side: (1, side), "columns": lambda side: (side, 1), "square": lambda side: (side, side)}
+ELEMENTS = {"e4m3fn": "E4M3", "e5m2": "E5M2", "e2m1fn": "E2M1", "nvfp4": "E2M1, two levels", "int8": "INT8", "int4": "INT4"}
+
+
+def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
+    """Draw the topic."""
+    _both_ways(chosen, recipe)
+    _flat_and_square(view, chosen)
+    frame.explain(
+        tr("Why does a weight disagree with its transpose?"),
+        tr(
+            "A product adds along its inner axis, and hardware wants one scale for the numbers that are added together. The forward pass adds along the rows of a weight, the backward pass along its columns: "
+            "blocks of 1 × n must be cut twice, once from the weight and once from its transpose, and the same number comes out differently. The gradient then belongs to a weight that the forward pass never saw. "
+            "Square blocks, or one scale for all, are the same both ways; their blocks hold more numbers, so that each follows its amax less closely."
+        ),
+    )  # fmt: skip
+    if chosen.code:
+        frame.copy_python(as_python(chosen, recipe))
+
+
+def _both_ways(chosen: Chosen, recipe: Recipe) -> None:
+    other = transposed(recipe)
+    st.subheader(tr("{recipe}, on the tensor and on its transpose").format(recipe=as_text(recipe.title)), anchor=False)
+    if other == recipe:
+        st.info(tr("This scaling has no direction: rows and columns give the same numbers. Choose one scale per row, or per block of 1 × n, to see a difference."))
+        st.button(tr("One scale per block of 1 × 32"), on_click=frame.change, kwargs={"granularity": "1x32"}, key="directions_1x32")
+        return
+    found = work.ask(chosen, recipe, _directions)
+    left, right = st.columns(2)
+    with left:
+        frame.figure(
+            charts.gap(found),
+            "direction_gap",
+            tr("**What you see:** the largest difference between the two in each part of the tensor, in per cent of the tensor's rms. One cell is {rows} × {columns} numbers.").format(rows=found.cell[0], columns=found.cell[1]),
+        )
+    with right:
+        st.metric(tr("Numbers that differ"), report_tables.percent(found.difference.share), help=tr("Share of all elements whose value after dequantizing depends on the direction."))
+        pairs = ((tr("along rows"), recipe, found.along_rows), (tr("along columns"), other, found.along_columns))
+        frame.table([_row({tr("scales"): name}, each, report) for name, each, report in pairs], "both_directions")
+
+
+def _directions(x, q: QuantizedTensor):
+    return directions(x, q.recipe, seed=work.STOCHASTIC_SEED)
+
+
+def _row(head: dict, recipe: Recipe, report, differ: float | None = None) -> dict:
+    block = recipe.scaling.granularity.replace("x", " × ") if recipe.scaling else "–"
+    row = head | {tr("block"): block, tr("SQNR (dB)"): round(report.sqnr_db, 2), tr("flushed (%)"): round(100 * report.underflow, 4), tr("bits per number"): round(report.bits_per_value, 4)}
+    return row if differ is None else row | {tr("differ from the transpose (%)"): round(100 * differ, 2)}
+
+
+def shaped(view: View) -> dict[tuple[int, str, str], Recipe]:
+    """Every element format in every block shape, with the rule and the scale format of the controls -> {(side, element, shape): recipe}."""
+    return {(side, element, shape): _recipe(view, element, block(side)) for side in SIDES for element in ELEMENTS for shape, block in SHAPES.items()}
+
+
+def _recipe(view: View, element: str, block: tuple[int, int]) -> Recipe:
+    if element == "nvfp4":
+        return make_recipe("e2m1fn", ScaleSpec(block, "amax", "e4m3fn_float32"), view.rounding, view.overflow)
+    return make_recipe(element, ScaleSpec(block, view.rule, view.scale_format), view.rounding, view.overflow)
+
+
+def _transposed_share(x, q: QuantizedTensor) -> float:
+    other = transposed(q.recipe)
+    return 0.0 if other == q.recipe else difference(q, quantize(x, other, seed=work.STOCHASTIC_SEED)).share
+
+
+def _flat_and_square(view: View, chosen: Chosen) -> None:
+    st.subheader(tr("Flat blocks against square ones"), anchor=False)
+    chosen = work.first_rows(chosen, MOST_NUMBERS)
+    recipes = shaped(view)
+    reports = work.reports(chosen, recipes)
+    names = {element: tr(name) for element, name in ELEMENTS.items()}
+    frame.figure(
+        charts.shapes(reports, names),
+        "block_shapes",
+        tr(
+            "**What you see:** square blocks usually lie further left: one scale for n² numbers fits each of them less well than one for n. What they buy is that the transpose is quantized to the same numbers, and a fraction of the scales to store. The rule and the scale format are those at the left; two levels are an E4M3 scale per block and an FP32 scale for all, as in NVFP4."
+        )
+        + " "
+        + tr("Measured on {count} numbers.").format(count=f"{chosen.x.numel():,}"),
+    )
+    rows = [_row({tr("element"): names[element], "n": side}, recipe, reports[side, element, shape], work.ask(chosen, recipe, _transposed_share)) for (side, element, shape), recipe in recipes.items() if shape != "columns"]
+    frame.table(rows, "block_shapes_compared", height=420)
+
+
+def as_python(chosen: Chosen, recipe: Recipe) -> str:
+    """The program that gives the numbers of both directions."""
+    scaling = "None" if recipe.scaling is None else repr(recipe.scaling).replace("ScaleSpec", "fp8.ScaleSpec")
+    seed = f", seed={work.STOCHASTIC_SEED}" if recipe.rounding == "stochastic" else ""
+    return f'import fp8core as fp8\nfrom fp8core.directions import directions\n{chosen.code}\nrecipe = fp8.make_recipe("{recipe.format}", {scaling}, rounding="{recipe.rounding}", overflow="{recipe.overflow}")\nfound = directions(x, recipe{seed})\nprint(found.difference, found.along_rows.sqnr_db, found.along_columns.sqnr_db)'
