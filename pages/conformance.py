@@ -19,7 +19,7 @@ if results:
     st.subheader(tr("One by one"), anchor=False)
     frame.table(reports.grid_rows(results), "conformance_grid_rows", height=520)
 else:
-    st.info(tr("Nothing has been compared yet on this server. It takes about half a minute."))
+    st.info(tr("Nothing has been compared yet on this server. It takes up to a minute."))
 
 st.subheader(tr("Known differences"), anchor=False)
 st.caption(tr("Where ours is not what another implementation gives, and is meant not to be. Each has a region, and only what differs there in the way described is left out of the count; a difference that has gone is reported as gone."))

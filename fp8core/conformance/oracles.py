@@ -55,6 +55,7 @@ ORACLES: dict[str, Oracle] = {
     "compressed-tensors": Oracle("compressed_tensors", "compressed-tensors", "0.20.0", "its own recipes: FP8, INT8, MXFP4, MXFP8, NVFP4", "the format of llm-compressor and vLLM"),
     "modelopt": Oracle("modelopt", "nvidia-modelopt", "0.47.0", "its own recipes: FP8, MXFP4, MXFP8, NVFP4", "NVIDIA Model Optimizer"),
     "bitsandbytes": Oracle("bitsandbytes", "bitsandbytes", "0.50.2", "the values of NF4 and its blocks of 64", "the code of QLoRA"),
+    "steps": Oracle("ml_dtypes", "ml_dtypes", "0.6.0", "recipes of libraries that need hardware, and plain formulas: their steps written a second time in NumPy's float32, rounded by ml_dtypes", "this project, from the sources that the recipes name: a second source, not the library"),
 }
 
 

@@ -187,6 +187,23 @@ def _bnb_nf4(x: np.ndarray) -> Answer:
     return Answer(_pairs(codes.reshape(x.shape[0], -1), "nf4", low_first=False), state.absmax.numpy())
 
 
+# ---- recipes whose library cannot be asked here
+
+
+_STEPS_NOTE = "its library cannot be installed here: its steps were written a second time from its source"
+_BY_STEPS = (
+    "tensor_e4m3", "tensor_e5m2", "row_e4m3", "column_e4m3", "int8_tensor", "int8_row", "int4_1x128", "nvfp4", "nvfp4_2d",
+    "te_delayed", "te_delayed_e5m2", "te_current", "te_current_e5m2", "te_current_pow2", "te_blockwise", "te_blockwise_128x128", "te_blockwise_fp32",
+    "te_mxfp8", "te_mxfp8_e5m2", "te_nvfp4", "te_nvfp4_2d", "megatron_delayed", "megatron_tensorwise", "megatron_blockwise", "megatron_mxfp8", "megatron_nvfp4",
+    "deepseek_v3_1x128", "deepseek_v3_128x128", "deepseek_v3_1x128_ue8m0", "deepseek_v3_128x128_ue8m0", "deep_gemm_1x128", "deep_gemm_128x128", "deep_gemm_1x128_ue8m0",
+    "gaudi2_maxabs_hw", "gaudi2_maxabs_pow2", "gaudi3_maxabs_hw", "gaudi3_maxabs_pow2", "gaudi3_maxabs_arbitrary",
+)  # fmt: skip
+
+
+def _by_steps(x: np.ndarray, *, recipe: str) -> Answer:
+    return Answer(*import_module("fp8core.conformance.steps").STEPS[recipe](x))
+
+
 _AO_ELEMENTS = {"mxfp8": "e4m3fn", "mxfp8_e5m2": "e5m2", "mxfp6_e2m3": "e2m3fn", "mxfp6_e3m2": "e3m2fn", "mxfp4": "e2m1fn"}
 _GROUP32 = {"strategy": "group", "group_size": 32, "scale_dtype": torch.uint8, "zp_dtype": torch.uint8}
 
@@ -226,15 +243,14 @@ RECIPE_ORACLES: tuple[RecipeOracle, ...] = (
     RecipeOracle("modelopt_mxfp4", "modelopt", _mo_mxfp4),
     RecipeOracle("modelopt_nvfp4", "modelopt", _mo_nvfp4),
     RecipeOracle("nf4_64", "bitsandbytes", _bnb_nf4),
+    *(RecipeOracle(name, "steps", partial(_by_steps, recipe=name), ragged=True, note=_STEPS_NOTE) for name in _BY_STEPS),
 )  # fmt: skip
 
 # Libraries whose recipes no implementation can be asked for, and what was done instead.
 NO_ORACLE = {
-    "Plain": "no library's recipe: its formula is compared with rational arithmetic in the tests",
+    "Plain": "a cast without a scale: its format is compared above",
     "NVIDIA NVFP4": "no library's recipe: its formula is compared with rational arithmetic in the tests",
-    "DeepSeek": "its kernels run on GPUs only; their steps are written a second time, number by number, in the tests",
-    "Transformer Engine": "it runs on GPUs only; its steps are written a second time, number by number, in the tests",
-    "Megatron-LM": "it calls Transformer Engine, which runs on GPUs only and whose steps are written a second time, number by number, in the tests",
-    "DeepSpeed": "its kernels run on GPUs only; the formula is compared with rational arithmetic in the tests",
-    "Intel Gaudi": "it runs on Gaudi only; its steps are written a second time, number by number, in the tests",
+    "DeepSeek": "its kernels run on GPUs only; how ties of its FP4 go is tested number by number",
+    "Transformer Engine": "rotated or rounded at random: its parts are compared, the whole keeps the laws of the tests",
+    "DeepSpeed": "its kernels run on GPUs only; ours is an approximation below the smallest normal number",
 }

@@ -44,11 +44,11 @@ def deep_gemm(amax: torch.Tensor, fmt: Format) -> Scales:
 
 
 def deep_gemm_ue8m0(amax: torch.Tensor, fmt: Format) -> Scales:
-    """The scale of `deep_gemm` rounded up to a power of two by its bits.
+    """The scale of `deep_gemm` rounded up to a power of two by its bits, whose exponent is held from -126 to 127: an infinite or NaN amax gives 2^127.
 
     Source: DeepGEMM deep_gemm/utils/math.py, ceil_to_ue8m0.
     """
-    scale = _up(amax.clamp(min=_SMALLEST_AMAX) / fmt.max)
+    scale = _up(amax.clamp(min=_SMALLEST_AMAX) / fmt.max).nan_to_num(nan=2.0**127, posinf=2.0**127)
     return as_float32_scales(scale, multiplier=1.0 / scale)
 
 

@@ -22,7 +22,8 @@ def maxabs_pow2(amax: torch.Tensor, fmt: Format) -> Scales:
     Source: neural_compressor/torch/algorithms/fp8_quant/_core: scale_methods/round_scales_function.py, ScaleToPow2; fp_utils.py.
     """
     scales = _from_exponent(amax, _exponent(amax, fmt))
-    scale = torch.where(amax / (fmt.max * _BACKOFF) == 0, 0.0, scales.values)
+    exact = amax / (fmt.max * _BACKOFF)
+    scale = torch.where((exact == 0) | exact.isinf(), exact, scales.values)
     return as_float32_scales(scale, divisor=scale)
 
 
