@@ -48,7 +48,7 @@ def distribution(x, q: QuantizedTensor, *, scaled: bool) -> Distribution:
     """Count the numbers of a tensor by binade and fate.
 
     Args:
-        x: the tensor, of the shape of `q`.
+        x: the tensor, of the shape of `q`; counted after its rotation where the recipe rotates.
         scaled: bin x / scale, where the format's own limits apply, and not x; numbers of a block whose scale is NaN have no binade then.
 
     Raises:
@@ -63,8 +63,8 @@ def distribution(x, q: QuantizedTensor, *, scaled: bool) -> Distribution:
     if tuple(source.shape) != q.shape:
         raise ValueError(f"x has shape {tuple(source.shape)} and q has shape {q.shape}: they are a tensor and its own quantized form")
     fmt = q.recipe.fmt
-    original = as_matrix(source).to(torch.float64)
-    quotient = as_matrix(prepared(source, q.recipe)).to(torch.float64) / q.element_scale()
+    original = as_matrix(prepared(source, q.recipe)).to(torch.float64)
+    quotient = original / q.element_scale()
     original, magnitude = original.abs(), quotient.abs()
     value = as_matrix(decode(as_integers(q.codes), fmt))
     fate = torch.full(magnitude.shape, 2, device=source.device)

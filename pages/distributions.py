@@ -8,7 +8,7 @@ from pages.ui.charts import distributions as charts
 from pages.ui.language import tr
 from pages.ui.upload import as_text, uploaded_checkpoint
 
-view = frame.page(__file__, "format", "granularity", "rule", "scale_format", "rounding", "overflow", "source", "size", "seed", "outlier", "tail")
+view = frame.page(__file__, "format", "granularity", "rule", "scale_format", "rotation", "rounding", "overflow", "source", "size", "seed", "outlier", "tail")
 chosen = work.choose_tensor(view, uploaded_checkpoint())
 if chosen is None:
     st.stop()

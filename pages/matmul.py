@@ -6,7 +6,7 @@ from pages.ui import frame, products
 from pages.ui.charts import matmul as charts
 from pages.ui.language import tr
 
-view = frame.page(__file__, "source", "seed", "outlier", "tail", "recipes", "inner")
+view = frame.page(__file__, "source", "seed", "outlier", "tail", "recipes", "inner", "smoothing")
 growth, at_inner = products.growth(view), products.at_inner(view)
 k = at_inner[0].k
 

@@ -6,7 +6,7 @@ from pages.ui import frame, topics
 from pages.ui import tensor_reports as work
 from pages.ui.upload import uploaded_checkpoint
 
-view = frame.page(__file__, "format", "granularity", "rule", "scale_format", "rounding", "overflow", "source", "size", "seed", "outlier", "tail")
+view = frame.page(__file__, "format", "granularity", "rule", "scale_format", "rotation", "rounding", "overflow", "source", "size", "seed", "outlier", "tail")
 chosen = work.choose_tensor(view, uploaded_checkpoint())
 if chosen is None:
     st.stop()

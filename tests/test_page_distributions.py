@@ -44,6 +44,23 @@ def test_the_python_shown_gives_the_number_shown(query):
     assert metric(app, "SQNR") == f"{scope['report'].sqnr_db:.2f} dB"
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_a_rotation_is_measured(path):
+    query = {"source": "outlier_channels", "size": "65536", "format": "e2m1fn", "granularity": "1x16", "rotation": "te_rht"}
+    app = open_page(path, query)
+    x = make_sample("outlier_channels", (256, 256))
+    recipe = fp8.make_recipe("e2m1fn", fp8.ScaleSpec((1, 16)), rotation="te_rht")
+    assert metric(app, "SQNR") == f"{fp8.measure(x, fp8.quantize(x, recipe)).sqnr_db:.2f} dB"
+    scope = {}
+    exec(app.code[0].value.replace("print(", "report = ("), scope)
+    assert metric(app, "SQNR") == f"{scope['report'].sqnr_db:.2f} dB"
+
+
+def test_directions_leave_the_rotation_out_and_say_so():
+    app = open_page("pages/scaling.py", {"size": "65536", "granularity": "1x32", "rotation": "hadamard16", "topic": "directions"})
+    assert any("compared without it" in info.value for info in app.info)
+
+
 def npy(array) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=True)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from test_frame import open_page
 
 from fp8core.gemm.error import product_error
 from pages.ui import products
@@ -73,3 +74,11 @@ def test_the_python_shown_gives_the_numbers_shown(source, capsys):
     shown = at.dataframe[0].value
     for line, a, b, product in zip(printed, shown["SQNR of A (dB)"], shown["SQNR of B (dB)"], shown["SQNR of A·B (dB)"], strict=True):
         assert f"A {a:6.2f} dB, B {b:6.2f} dB, product {product:6.2f} dB" in line
+
+
+def test_smoothing_is_measured_and_in_the_python():
+    query = {"source": "outlier_channels", "recipes": "int8_tensor", "inner": "64", "smoothing": "0.5"}
+    plain, smoothed = (open_page("pages/matmul.py", query | {"smoothing": alpha}) for alpha in ("none", "0.5"))
+    shown = [app.dataframe[0].value.iloc[0]["SQNR of A·B (dB)"] for app in (plain, smoothed)]
+    assert shown[0] != shown[1]
+    assert "smoothing=0.5" in smoothed.code[0].value

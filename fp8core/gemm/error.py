@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from fp8core.arrays import as_tensor
+from fp8core.calibration.smoothing import smooth
 from fp8core.gemm.backend import operands
 from fp8core.gemm.reference import reference
 from fp8core.metrics import cosine, measure, sqnr_db
@@ -71,18 +72,22 @@ class OutlierError:
     underflow_a: float
 
 
-def product_error(a, b, recipe: str | Recipe) -> ProductError:
+def product_error(a, b, recipe: str | Recipe, *, smoothing: float | None = None) -> ProductError:
     """Quantize A (M, K) and B (K, N), blocks along K in both, and compare the products in float64.
 
+    Args:
+        smoothing: SmoothQuant's alpha, 0 … 1: both matrices are smoothed before they are quantized, and the reports are of the smoothed ones;
+            None leaves them as they are.
+
     Raises:
-        ValueError: shapes that do not fit, an empty matrix, an unknown recipe.
+        ValueError: shapes that do not fit, an empty matrix, an unknown recipe, a smoothing outside of 0 … 1.
     """
     recipe, a, b = parse_recipe(recipe), as_tensor(a), as_tensor(b)
     _check_shapes(a, b)
-    b_rows = b.T.contiguous()
+    exact = a.to(torch.float64) @ b.to(torch.float64)
+    a, b_rows = _smoothed(a, b, smoothing)
     qa, qb = quantize(a, recipe), quantize(b_rows, recipe)
     report_a, report_b = measure(a, qa), measure(b_rows, qb)
-    exact = a.to(torch.float64) @ b.to(torch.float64)
     got = reference(*operands(a, b_rows, recipe), torch.float64)
     error = (exact - got).abs()
     return ProductError(
@@ -102,7 +107,15 @@ def product_error(a, b, recipe: str | Recipe) -> ProductError:
     )
 
 
-def error_growth(a, b, recipes: Sequence[str], ks: Sequence[int]) -> tuple[ProductError, ...]:
+def _smoothed(a: torch.Tensor, b: torch.Tensor, smoothing: float | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """A (M, K) and the transpose of B (N, K), smoothed."""
+    if smoothing is None:
+        return a, b.T.contiguous()
+    done = smooth(a, b.T, smoothing)
+    return done.activations, done.weights
+
+
+def error_growth(a, b, recipes: Sequence[str], ks: Sequence[int], *, smoothing: float | None = None) -> tuple[ProductError, ...]:
     """Return the error of A[:, :k] · B[:k] for every recipe and every k, recipes in the outer order.
 
     Raises:
@@ -112,10 +125,10 @@ def error_growth(a, b, recipes: Sequence[str], ks: Sequence[int]) -> tuple[Produ
     for k in ks:
         if not 1 <= k <= a.shape[1]:
             raise ValueError(f"k = {k}: it is between 1 and K = {a.shape[1]}")
-    return tuple(product_error(a[:, :k], b[:k], recipe) for recipe in recipes for k in ks)
+    return tuple(product_error(a[:, :k], b[:k], recipe, smoothing=smoothing) for recipe in recipes for k in ks)
 
 
-def outlier_effect(a, b, recipes: Sequence[str], factors: Sequence[float]) -> tuple[OutlierError, ...]:
+def outlier_effect(a, b, recipes: Sequence[str], factors: Sequence[float], *, smoothing: float | None = None) -> tuple[OutlierError, ...]:
     """Multiply the first column of A (M, K) by each factor, as an activation channel that is much larger than the others does,
     and return what is left of the product, for every recipe and factor, recipes in the outer order.
 
@@ -128,18 +141,19 @@ def outlier_effect(a, b, recipes: Sequence[str], factors: Sequence[float]) -> tu
     for factor in factors:
         if not 0 < factor < math.inf:
             raise ValueError(f"factor = {factor!r}: it is a finite number above 0")
-    return tuple(point for recipe in recipes for point in _outlier_errors(a, b, parse_recipe(recipe), factors))
+    return tuple(point for recipe in recipes for point in _outlier_errors(a, b, parse_recipe(recipe), factors, smoothing))
 
 
-def _outlier_errors(a: torch.Tensor, b: torch.Tensor, recipe: Recipe, factors: Sequence[float]) -> list[OutlierError]:
+def _outlier_errors(a: torch.Tensor, b: torch.Tensor, recipe: Recipe, factors: Sequence[float], smoothing: float | None) -> list[OutlierError]:
     _check_shapes(a, b)
-    b64, b_hat = b.to(torch.float64), quantize(b.T.contiguous(), recipe).dequantize().T.to(torch.float64)
+    b64 = b.to(torch.float64)
     others = a[:, 1:].to(torch.float64) @ b64[1:]
     points = []
     for factor in factors:
         changed = a.clone()
         changed[:, 0] *= factor
-        a_hat = quantize(changed, recipe).dequantize().to(torch.float64)
+        calm, b_rows = _smoothed(changed, b, smoothing)
+        a_hat, b_hat = quantize(calm, recipe).dequantize().to(torch.float64), quantize(b_rows, recipe).dequantize().T.to(torch.float64)
         exact, got = changed.to(torch.float64) @ b64, a_hat @ b_hat
         underflow = int(((changed != 0) & (a_hat == 0)).sum()) / changed.numel()
         points.append(OutlierError(recipe.name, factor, sqnr_db(exact, got), sqnr_db(others, a_hat[:, 1:] @ b_hat[1:]), underflow))

@@ -5,25 +5,27 @@ from __future__ import annotations
 from fp8core.formats import Format, parse_format
 from fp8core.recipes.base import Recipe
 from fp8core.recipes.registry import RECIPES
+from fp8core.rotation import ROTATIONS
 from fp8core.scaling import ScaleSpec, parse_granularity
 
 
-def make_recipe(format: str | Format, scaling: ScaleSpec | None = None, rounding: str = "half_even", overflow: str = "saturate") -> Recipe:
+def make_recipe(format: str | Format, scaling: ScaleSpec | None = None, rounding: str = "half_even", overflow: str = "saturate", rotation: str = "") -> Recipe:
     """Return the recipe of any format with any scaling, named so that `parse_recipe` finds it again.
 
-    A pair that is registered under a name keeps that name; of several names the first. Rounding, overflow and `amax_floor` are not part of a spelled-out name.
+    A pair that is registered under a name keeps that name; of several names the first. Rounding, overflow, rotation and `amax_floor` are not part of a spelled-out name.
 
     >>> make_recipe("e3m4", ScaleSpec((1, 64), "rceil", "e8m0fnu")).name
     'e3m4:1x64:rceil:e8m0fnu'
     """
     name = parse_format(format).name
-    wanted = (name, scaling, rounding, overflow, "")
+    wanted = (name, scaling, rounding, overflow, rotation)
     for known in RECIPES.values():
         if (known.format, known.scaling, known.rounding, known.overflow, known.rotation) == wanted:
             return known
     if scaling is not None:
         name = f"{name}:{scaling.granularity}:{scaling.rule}:{scaling.scale_format}"
-    return Recipe(name, parse_format(format).name, scaling, name, "chosen by hand", rounding, overflow)
+    title = f"{name}, {ROTATIONS[rotation].title}" if rotation in ROTATIONS and rotation else name
+    return Recipe(name, parse_format(format).name, scaling, title, "chosen by hand", rounding, overflow, rotation)
 
 
 def parse_recipe(name: str | Recipe) -> Recipe:

@@ -23,17 +23,17 @@ FACTORS = (*(step * 10.0**power for power in range(7) for step in (1, 3)), 1e7)
 
 def growth(view: View) -> list[ProductError]:
     """Errors for every recipe at K = 16, 32 and so on up to the longest that the tensor has."""
-    return [point for recipe in view.recipes for point in _growth(*_source(view), recipe)]
+    return [point for recipe in view.recipes for point in _growth(*_source(view), recipe, _smoothing(view))]
 
 
 def at_inner(view: View) -> list[ProductError]:
     """Errors for every recipe at the chosen K, or at the tensor's own where that is shorter."""
-    return [point for recipe in view.recipes for point in _growth(*_source(view), recipe, (view.inner,))]
+    return [point for recipe in view.recipes for point in _growth(*_source(view), recipe, _smoothing(view), (view.inner,))]
 
 
 def outliers(view: View) -> list[OutlierError]:
     """What an outlier column leaves, for every recipe, at the chosen K."""
-    return [point for recipe in view.recipes for point in _outliers(*_source(view), recipe, view.inner)]
+    return [point for recipe in view.recipes for point in _outliers(*_source(view), recipe, _smoothing(view), view.inner)]
 
 
 def as_python(view: View, k: int) -> str:
@@ -49,7 +49,7 @@ from fp8core.gemm.error import product_error, random_pair
 {code}
 b = random_pair(1, {SIDE}, {b.shape[0]}, seed={_B_SEED + view.seed})[1]  # normal numbers
 for recipe in {list(view.recipes)}:
-    e = product_error(a[:, :{k}], b[:{k}], recipe)
+    e = product_error(a[:, :{k}], b[:{k}], recipe, smoothing={_smoothing(view)})
     print(f"{{recipe:20}} A {{e.sqnr_a_db:6.2f}} dB, B {{e.sqnr_b_db:6.2f}} dB, product {{e.sqnr_db:6.2f}} dB, largest error {{e.max_abs_error:.3g}}")
 '''
 
@@ -79,6 +79,10 @@ def columns() -> dict:
     return {name: st.column_config.NumberColumn(format="%.3g") for name in (tr("largest error"), tr("rms error"), tr("1 − cosine"))}
 
 
+def _smoothing(view: View) -> float | None:
+    return None if view.smoothing == "none" else view.smoothing
+
+
 def _source(view: View) -> tuple:
     return view.source, view.seed, view.outlier, view.tail
 
@@ -96,14 +100,14 @@ def _pair(source: str, seed: int, outlier: float, tail: float) -> tuple[torch.Te
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _growth(source: str, seed: int, outlier: float, tail: float, recipe: str, ks: tuple[int, ...] = ()) -> tuple[ProductError, ...]:
+def _growth(source: str, seed: int, outlier: float, tail: float, recipe: str, smoothing: float | None, ks: tuple[int, ...] = ()) -> tuple[ProductError, ...]:
     a, b = _pair(source, seed, outlier, tail)
     depth = a.shape[1]
     doubling = tuple(SHORTEST << n for n in range(32) if SHORTEST << n <= depth) or (depth,)
-    return error_growth(a, b, [recipe], [min(k, depth) for k in ks] or doubling)
+    return error_growth(a, b, [recipe], [min(k, depth) for k in ks] or doubling, smoothing=smoothing)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _outliers(source: str, seed: int, outlier: float, tail: float, recipe: str, inner: int) -> tuple[OutlierError, ...]:
+def _outliers(source: str, seed: int, outlier: float, tail: float, recipe: str, smoothing: float | None, inner: int) -> tuple[OutlierError, ...]:
     a, b = _pair(source, seed, outlier, tail)
-    return outlier_effect(a[:, :inner], b[:inner], [recipe], FACTORS)
+    return outlier_effect(a[:, :inner], b[:inner], [recipe], FACTORS, smoothing=smoothing)

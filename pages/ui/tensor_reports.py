@@ -62,7 +62,7 @@ def chosen_recipe(view: View, granularity: str | None = None, rule: str | None =
     """Return the recipe that the controls spell out, with another granularity or rule where one is given."""
     granularity = granularity or view.granularity
     scaling = None if granularity == "none" else ScaleSpec(parse_granularity(granularity), rule or view.rule, view.scale_format)
-    return make_recipe(view.format, scaling, view.rounding, view.overflow)
+    return make_recipe(view.format, scaling, view.rounding, view.overflow, "" if view.rotation == "none" else view.rotation)
 
 
 def report(chosen: Chosen, recipe: Recipe) -> ErrorReport:
@@ -114,7 +114,7 @@ def as_python(chosen: Chosen, recipe: Recipe) -> str:
     if not chosen.code:
         return ""
     scaling = "None" if recipe.scaling is None else repr(recipe.scaling).replace("ScaleSpec", "fp8.ScaleSpec")
-    made = f'fp8.make_recipe("{recipe.format}", {scaling}, rounding="{recipe.rounding}", overflow="{recipe.overflow}")'
+    made = f'fp8.make_recipe("{recipe.format}", {scaling}, rounding="{recipe.rounding}", overflow="{recipe.overflow}", rotation="{recipe.rotation}")'
     seed = f", seed={STOCHASTIC_SEED}" if recipe.rounding == "stochastic" else ""
     return f"import fp8core as fp8\n{chosen.code}\nrecipe = {made}\nprint(fp8.measure(x, fp8.quantize(x, recipe{seed})))"
 

@@ -18,6 +18,7 @@ from fp8core.models import MODELS, load_weights
 from fp8core.number import explain
 from fp8core.recipes import LIBRARIES, RECIPES
 from fp8core.reinterpret import PAIRS
+from fp8core.rotation import ROTATIONS
 from fp8core.rules import GENERIC_RULES
 from fp8core.samples import SAMPLES
 from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES
@@ -208,6 +209,7 @@ class View:
     granularity: str = choice("tensor", ("none", *GRANULARITIES), "Scales", "Scaling", "Which numbers share one scale.", _granularity_title)
     rule: str = choice("amax", GENERIC_RULES, "Scale rule", "Scaling", "How a scale follows from the largest magnitude of its block (amax).", lambda key: SCALE_RULES[key].title)
     scale_format: str = choice("float32", tuple(SCALE_FORMATS), "Scale stored as", "Scaling", "The number format of the scales themselves.", lambda key: SCALE_FORMATS[key].title)
+    rotation: str = choice("none", ("none", *filter(None, ROTATIONS)), "Rotation before", "Scaling", "Turns neighbours along a row into mixtures of each other before their scale is taken, so that an outlier is spread over all of them; turned back afterwards.", lambda key: "none" if key == "none" else ROTATIONS[key].title)
     rounding: str = choice("half_even", tuple(ROUNDINGS), "Rounding", "Rounding", "What happens between two values.", lambda key: _sentence(ROUNDINGS[key]))
     overflow: str = choice("saturate", tuple(OVERFLOWS), "Overflow", "Rounding", "What happens beyond the largest value.", lambda key: {"saturate": "Saturate", "ieee": "Infinity or NaN"}.get(key, key))
     topic: str = choice("grid", tuple(_TOPICS), "Topic", "Picture", "", _TOPICS.__getitem__, "buttons")
@@ -235,6 +237,7 @@ class View:
     rows: int = choice(256, _LENGTHS, "M (rows of A)", "Product A (M, K) · B (K, N)", widget="slider")
     columns: int = choice(256, _LENGTHS, "N (columns of B)", "Product A (M, K) · B (K, N)", widget="slider")
     inner: int = choice(1024, _LENGTHS, "K (inner length)", "Product A (M, K) · B (K, N)", "Every element of the product is a sum of K terms.", widget="slider")
+    smoothing: float | str = choice("none", ("none", 0.25, 0.5, 0.75), "Smoothing α", "Product A (M, K) · B (K, N)", "SmoothQuant: loud columns of A are divided, and the rows of B that meet them multiplied, before both are quantized. 0.5 shares the difficulty evenly; more moves more of it into B.", widget="buttons")
     repeats: int = choice(20, (5, 20, 50), "Repeats", "Measurement", "Timed runs of each product; the median is shown.", widget="buttons")
     backend: str = choice("auto", ("auto", *BACKENDS), "Backend", "Measurement", "What multiplies; automatic takes the first that uses the codes as they are.", _backend_title)
     recorded: str = choice("shown", ("shown", "hidden"), "Recorded runs", "Measurement", "Runs of other machines that come with this project.", _sentence, "buttons")

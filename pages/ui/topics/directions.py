@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from fp8core.compare import difference
@@ -25,6 +27,9 @@ ELEMENTS = {"e4m3fn": "E4M3", "e5m2": "E5M2", "e2m1fn": "E2M1", "nvfp4": "E2M1, 
 
 def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
     """Draw the topic."""
+    if recipe.rotation:
+        st.info(tr("A rotation turns the numbers of a row into each other, so that it has a direction of its own: rows and columns are compared without it."))
+        recipe = work.chosen_recipe(replace(view, rotation="none"))
     _both_ways(chosen, recipe)
     _flat_and_square(view, chosen)
     frame.explain(
