@@ -2,16 +2,17 @@
 
 import streamlit as st
 
-from pages.ui import calibrations, frame, report_tables
+from pages.ui import calibrations, frame, own_format, report_tables
 from pages.ui import tensor_reports as work
 from pages.ui.charts import distributions as charts
 from pages.ui.language import tr
 from pages.ui.upload import as_text, uploaded_checkpoint
 
-view = frame.page(__file__, "format", "granularity", "rule", "scale_format", "rotation", "rounding", "overflow", "source", "size", "seed", "outlier", "tail")
+view = frame.page(__file__, "preset", "format", "pattern", "granularity", "rule", "scale_format", "rotation", "rounding", "overflow", "source", "size", "seed", "outlier", "tail")
 chosen = work.choose_tensor(view, uploaded_checkpoint())
 if chosen is None:
     st.stop()
+own_format.warn(view)
 recipe = work.chosen_recipe(view)
 bare = work.chosen_recipe(view, granularity="none")
 report = work.report(chosen, recipe)
@@ -38,7 +39,7 @@ with right:
     st.markdown(f"**{tr('Precision, binade by binade')}**", help=tr("Drawn for binades with at least 20 numbers."))
     frame.figure(charts.error_by_binade({recipe.title: report, tr("without scale"): work.report(chosen, bare)}), "binades", tr("**What you see:** floating point keeps the same ratio of signal to error over its normal range, then loses 6 dB with every halving; integers lose 6 dB from the start."))
 
-calibrations.draw_for_tensor(chosen, view.format)
+calibrations.draw_for_tensor(chosen, own_format.chosen_format(view).name)
 
 st.subheader(tr("The whole report"), anchor=False)
 frame.table(report_tables.rows({recipe.title: report, tr("without scale"): work.report(chosen, bare)}), "distribution_report")

@@ -4,17 +4,18 @@ import math
 
 import streamlit as st
 
-from fp8core.formats import FAMILIES, parse_format
+from fp8core.formats import FAMILIES
 from fp8core.number import across, explain, text_of
-from pages.ui import frame
+from pages.ui import frame, own_format
 from pages.ui.bits import draw_bits
 from pages.ui.charts import number as charts
 from pages.ui.language import tr
 from pages.ui.number_tables import formula, kind_word, number_columns, number_or_dash, percent, sharers, value_text
 from pages.ui.upload import as_text
 
-view = frame.page(__file__, "number", "format", "rounding", "overflow")
-fmt = parse_format(view.format)
+view = frame.page(__file__, "number", "format", "pattern", "rounding", "overflow")
+own_format.warn_of_pattern(view)
+fmt = own_format.menu_format(view)
 try:
     report = explain(view.number, fmt, view.rounding, view.overflow)
 except ValueError as error:

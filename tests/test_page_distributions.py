@@ -56,6 +56,31 @@ def test_a_rotation_is_measured(path):
     assert metric(app, "SQNR") == f"{scope['report'].sqnr_db:.2f} dB"
 
 
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("recipe", ["te_nvfp4_rht_sr", "deepspeed_fp8", "nf4_64", "ue8m0_element", "torchao_per_row", "gaudi2_maxabs_hw", "hif8_cast"])
+def test_every_recipe_of_a_library_can_be_looked_at(path, recipe):
+    app = open_page(path, {"source": "relu", "size": "65536", "preset": recipe, "format": "int8", "granularity": "row"})
+    x = make_sample("relu", (256, 256))
+    report = fp8.measure(x, fp8.quantize(x, recipe, seed=0))
+    assert metric(app, "SQNR") == f"{report.sqnr_db:.2f} dB"
+    assert any("sets format, scaling and rounding" in caption.value for caption in app.caption)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_format_of_ones_own_is_measured(path):
+    app = open_page(path, {"source": "normal", "size": "65536", "format": "own", "pattern": "table(-1,-0.3,0,0.2,1)", "granularity": "1x32"})
+    x = make_sample("normal", (256, 256))
+    assert metric(app, "SQNR") == f"{fp8.measure(x, fp8.quantize(x, 'table(-1,-0.3,0,0.2,1):1x32')).sqnr_db:.2f} dB"
+    app = open_page(path, {"source": "normal", "size": "65536", "format": "own", "pattern": "e99m99"})
+    assert any("FP8 E4M3 is shown instead" in warning.value and "e99m99" in warning.value for warning in app.warning)
+
+
+@pytest.mark.parametrize("topic", ["rules", "calibration", "delayed", "nvfp4", "directions"])
+@pytest.mark.parametrize("state", [{"preset": "te_nvfp4_rht"}, {"preset": "float32"}, {"format": "own", "pattern": "ue4m4"}, {"format": "own"}], ids=str)
+def test_every_topic_takes_them(topic, state):
+    open_page("pages/scaling.py", {"size": "65536", "topic": topic} | state)
+
+
 def test_directions_leave_the_rotation_out_and_say_so():
     app = open_page("pages/scaling.py", {"size": "65536", "granularity": "1x32", "rotation": "hadamard16", "topic": "directions"})
     assert any("compared without it" in info.value for info in app.info)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from test_frame import open_page
 
 from fp8core.codec import OVERFLOWS, ROUNDINGS
 from fp8core.formats import FAMILIES, FORMATS
@@ -163,3 +164,10 @@ def test_labels_of_code_books_are_short():
     figure = charts.number_line(explain("0.3", "nf4"))
     assert all("·" not in note.text for note in figure.layout.annotations)
     assert charts._label(2.0**-40) == "2<sup>-40</sup>"
+
+
+def test_a_format_of_ones_own():
+    app = open_page("pages/number.py", {"number": "0.1", "format": "own", "pattern": "table(-1,-0.25,0,0.125,1)", "preset": "mxfp4"})
+    assert next(m.value for m in app.metric if m.label == "Value") == "0.125"
+    app = open_page("pages/number.py", {"number": "0.1", "format": "own", "pattern": "e4"})
+    assert any("is shown instead" in warning.value and "is not a format" in warning.value for warning in app.warning)

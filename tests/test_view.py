@@ -82,7 +82,7 @@ def test_a_view_with_a_bad_value_cannot_be_made(field, value, message):
 
 
 def test_choices_follow_the_registries():
-    assert tuple(CONTROLS["format"].listed()) == tuple(FORMATS)
+    assert tuple(CONTROLS["format"].listed()) == (*FORMATS, "own")
     assert tuple(CONTROLS["recipes"].listed()) == tuple(RECIPES)
     assert sources()[: len(SAMPLES)] == tuple(SAMPLES)
     model, tensor = sources()[-1].split("/", 1)

@@ -15,6 +15,7 @@ from fp8core.models import MODELS, activations
 from pages.ui import frame
 from pages.ui.charts import calibration as charts
 from pages.ui.language import tr
+from pages.ui.own_format import named
 from pages.ui.report_tables import percent
 from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
@@ -153,7 +154,7 @@ def draw_for_tensor(chosen: Chosen, format_name: str) -> None:
         frame.table([{column: row[column] for column in columns} for row in rows(table)], "calibrations")
         best = max(table.values(), key=lambda c: c.sqnr_db)
         st.markdown(tr("Best SQNR: **{method}**, with {share} clipped and {flushed} flushed to zero.").format(method=tr(CALIBRATIONS[best.method].title), share=percent(best.clipped), flushed=percent(best.flushed)))
-        frame.link("pages/scaling.py", tr("Compare several formats, on real activations"), topic="calibration", format=format_name)
+        frame.link("pages/scaling.py", tr("Compare several formats, on real activations"), topic="calibration", **named(format_name))
 
 
 def _widest(inputs: dict[str, torch.Tensor]) -> str:

@@ -168,10 +168,7 @@ def link_to_distribution(source: Source, layer: LayerReport, recipe: str) -> Non
     """Draw a link to the page of distributions with this tensor and recipe, where a link can name the tensor."""
     name = f"{source.model}/{layer.name}"
     if name in sources():
-        chosen = RECIPES[recipe]
-        scaling = {} if chosen.scaling is None else {"rule": chosen.scaling.rule, "scale_format": chosen.scaling.scale_format}
-        granularity = "none" if chosen.scaling is None else chosen.scaling.granularity
-        frame.link("pages/distributions.py", tr("Look closer at this tensor"), source=name, format=chosen.format, granularity=granularity, **scaling)
+        frame.link("pages/distributions.py", tr("Look closer at this tensor"), source=name, preset=recipe)
 
 
 def _select(**values) -> None:

@@ -16,13 +16,14 @@ from fp8core.distributions import Distribution, LinearView, Maps, distribution, 
 from fp8core.layers import as_layer, kind_of
 from fp8core.metrics import ErrorReport, measure
 from fp8core.quantized import quantize
-from fp8core.recipes import Recipe, make_recipe
+from fp8core.recipes import RECIPES, Recipe, make_recipe
 from fp8core.samples import SAMPLES
 from fp8core.scaling import ScaleSpec, parse_granularity
 from pages.ui import cached
 from pages.ui.language import tr
+from pages.ui.own_format import chosen_format
 from pages.ui.upload import as_text, upload_key
-from pages.ui.view import View
+from pages.ui.view import BY_HAND, View
 
 MOST_NUMBERS = 1 << 22  # of one tensor: measuring it takes about 0.5 GB for a moment
 STOCHASTIC_SEED = 0
@@ -59,10 +60,12 @@ def choose_tensor(view: View, upload: Checkpoint | None) -> Chosen | None:
 
 
 def chosen_recipe(view: View, granularity: str | None = None, rule: str | None = None) -> Recipe:
-    """Return the recipe that the controls spell out, with another granularity or rule where one is given."""
+    """Return the recipe that was chosen by name or that the controls spell out, with another granularity or rule where one is given."""
+    if view.preset != BY_HAND and granularity is None and rule is None:
+        return RECIPES[view.preset]
     granularity = granularity or view.granularity
     scaling = None if granularity == "none" else ScaleSpec(parse_granularity(granularity), rule or view.rule, view.scale_format)
-    return make_recipe(view.format, scaling, view.rounding, view.overflow, "" if view.rotation == "none" else view.rotation)
+    return make_recipe(chosen_format(view), scaling, view.rounding, view.overflow, "" if view.rotation == "none" else view.rotation)
 
 
 def report(chosen: Chosen, recipe: Recipe) -> ErrorReport:

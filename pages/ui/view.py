@@ -25,6 +25,8 @@ from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES
 
 VERSION = "1"
 
+BY_HAND, OWN = "by_hand", "own"
+
 Options = Sequence[Any] | Callable[[], Sequence[Any]]
 
 
@@ -200,7 +202,8 @@ class View:
     seed: int = choice(0, tuple(range(10)), "Seed", "Tensor", "Another seed draws another tensor of the same kind.", widget="slider")
     outlier: int = choice(1, _OUTLIERS, "Outliers (× rms)", "Tensor", "A few numbers of a synthetic tensor are made this many times larger than its rms.", lambda n: "none" if n == 1 else f"{n:,}".replace(",", " "), "slider")
     tail: float = choice(3, (1.5, 2, 3, 5, 10, 30), "Degrees of freedom", "Tensor", "Only for Student's t: the fewer, the heavier the tails.", widget="slider")
-    format: str = choice("e4m3fn", tuple(FORMATS), "Format", "Number format", "", _format_title)
+    preset: str = choice(BY_HAND, (BY_HAND, *RECIPES), "Recipe", "Number format", "A recipe under the name that its library gives it, or format and scaling put together by hand.", lambda key: "put together by hand" if key == BY_HAND else RECIPES[key].title)
+    format: str = choice("e4m3fn", (*FORMATS, OWN), "Format", "Number format", "The last of the list is a format of your own: write its pattern below.", lambda key: "a format of your own" if key == OWN else FORMATS[key].title)
     formats: tuple[str, ...] = choices(("e4m3fn", "e5m2"), tuple(FORMATS), "Formats", "Number format", "Shown side by side, in this order.", _format_title)
     pattern: str = text("", 400, "A format of your own", "Number format", _PATTERN_HELP)
     families: tuple[str, ...] = choices(tuple(family for family in FAMILIES if family != "IEEE P3109"), tuple(FAMILIES), "Families", "Number format", "Which formats the comparison shows, family by family.")

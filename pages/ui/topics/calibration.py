@@ -9,6 +9,7 @@ from pages.ui import calibrations as work
 from pages.ui import frame
 from pages.ui.charts import calibration as charts
 from pages.ui.language import tr
+from pages.ui.own_format import chosen_format
 from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
 from pages.ui.view import View
@@ -22,7 +23,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
         frame.control("percentile")
     with right:
         view = frame.control("momentum")
-    formats = work.compared(view.format)
+    formats = work.compared(chosen_format(view).name)
     st.subheader(tr("{tensor}, {shape}: one scale for all, found in {batches} batches").format(tensor=as_text(source.title), shape=" × ".join(map(str, source.x.shape)), batches=work.BATCHES), anchor=False)
     seen = work.observed(source)
     if seen is None or not seen.largest:

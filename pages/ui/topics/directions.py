@@ -29,7 +29,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
     """Draw the topic."""
     if recipe.rotation:
         st.info(tr("A rotation turns the numbers of a row into each other, so that it has a direction of its own: rows and columns are compared without it."))
-        recipe = work.chosen_recipe(replace(view, rotation="none"))
+        recipe = replace(recipe, rotation="")
     _both_ways(chosen, recipe)
     _flat_and_square(view, chosen)
     frame.explain(
