@@ -37,7 +37,7 @@ def book_codes(x, fmt: Format, rounding, overflow, generator):
     book, nan = book_of(fmt, x.device), torch.isnan(x)
     numbers = torch.where(nan, 0.0, x)
     inside = numbers.clamp(fmt.lowest, fmt.max)
-    upper = torch.searchsorted(book.values, inside, right=True).clamp_(1, book.values.numel() - 1)
+    upper = torch.searchsorted(book.values, inside.contiguous(), right=True).clamp_(1, book.values.numel() - 1)
     low, high = book.values[upper - 1], book.values[upper]
     low_code, high_code = book.codes[upper - 1], book.codes[upper]
     codes = torch.where(_takes_upper(inside, low, high, low_code, high_code, rounding, generator), high_code, low_code)

@@ -17,7 +17,7 @@ def ulp_of(x: torch.Tensor, fmt: Format) -> torch.Tensor:
     """
     if not is_ladder(fmt):
         values = book_of(fmt, x.device).values
-        upper = torch.searchsorted(values, x).clamp_(1, values.numel() - 1)
+        upper = torch.searchsorted(values, x.contiguous()).clamp_(1, values.numel() - 1)
         return values[upper] - values[upper - 1]
     return pow2(exponent_of(x.abs()).clamp(fmt.emin, max(fmt.emin, fmt.emax)) - fmt.mantissa_bits)
 
