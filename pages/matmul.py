@@ -11,7 +11,7 @@ growth, at_inner = products.growth(view), products.at_inner(view)
 k = at_inner[0].k
 
 st.markdown(
-    tr("A is the tensor you chose, cut to {rows} rows; B holds normal random numbers. Both are quantized with the same recipe, blocks along K, and A · B is compared with the product of the matrices before that. Sums are taken in float64, so that only the quantization shows.").format(rows=products.SIDE)
+    tr("A is the tensor you chose, cut to {rows} rows; B holds normal random numbers. Both are smoothed where you ask for it and quantized with the same recipe, blocks along K, and A · B is compared with the product of the matrices before that. Sums are taken in float64, so that only the quantization shows.").format(rows=products.SIDE)
 )
 st.subheader(tr("Longer sums, larger errors"), anchor=False)
 left, right = st.columns(2)
