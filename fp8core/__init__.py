@@ -4,7 +4,7 @@
     codes = encode(x, fmt)                  numbers -> codes; decode(codes, fmt) goes back
     y     = round_to(x, fmt)                both at once
     q     = quantize(x, "mxfp8_e4m3")       amax -> scale -> codes, by a recipe; amax=… from calibration
-    x_hat = q.dequantize()                  decode(codes) · scale
+    x_hat = q.dequantize()                  decode(codes) · scale; fake_quantize(x, recipe) does both at once
     r     = measure(x, q)                   what was lost
     c     = gemm.matmul(qa, qb)             products of quantized matrices
 """
@@ -13,13 +13,13 @@ from fp8core import calibration, gemm
 from fp8core.codec import OVERFLOWS, ROUNDINGS, decode, encode, round_to
 from fp8core.formats import FAMILIES, FORMATS, FloatFormat, Format, IntFormat, TableFormat, parse_format
 from fp8core.metrics import ErrorReport, cosine, measure, sqnr_db
-from fp8core.quantized import QuantizedTensor, quantize
+from fp8core.quantized import QuantizedTensor, fake_quantize, quantize
 from fp8core.recipes import RECIPES, Recipe, make_recipe, parse_recipe
 from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES, ScaleSpec, parse_granularity
 
 __all__ = [
     "FAMILIES", "FORMATS", "GRANULARITIES", "OVERFLOWS", "RECIPES", "ROUNDINGS", "SCALE_FORMATS", "SCALE_RULES",
     "ErrorReport", "FloatFormat", "Format", "IntFormat", "QuantizedTensor", "Recipe", "ScaleSpec", "TableFormat",
-    "calibration", "cosine", "decode", "encode", "gemm", "make_recipe", "measure", "parse_format", "parse_granularity", "parse_recipe",
+    "calibration", "cosine", "decode", "encode", "fake_quantize", "gemm", "make_recipe", "measure", "parse_format", "parse_granularity", "parse_recipe",
     "quantize", "round_to", "sqnr_db",
 ]  # fmt: skip

@@ -63,6 +63,23 @@ def like(x, result: torch.Tensor):
     return result if isinstance(x, torch.Tensor) else result.numpy()
 
 
+def result_like(out, source: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return `out` as a tensor, or a new one in the shape of `source`.
+
+    Raises:
+        ValueError: `out` has another shape or dtype, or is not contiguous.
+    """
+    if out is None:
+        return torch.empty(source.shape, dtype=dtype, device=source.device)
+    result = out if isinstance(out, torch.Tensor) else torch.from_numpy(out)
+    if result.shape != source.shape or result.dtype != dtype or not result.is_contiguous():
+        raise ValueError(
+            f"out has shape {tuple(result.shape)} and {result.dtype}, contiguous: {result.is_contiguous()}; "
+            f"it must be contiguous with shape {tuple(source.shape)} and {dtype}"
+        )
+    return result
+
+
 def as_matrix(x: torch.Tensor) -> torch.Tensor:
     """Return `x` as a matrix: leading axes flattened into rows, the last axis as columns; a vector is one row."""
     if x.ndim == 0:

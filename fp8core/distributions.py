@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fp8core import kernels
 from fp8core.arrays import as_integers, as_matrix, as_tensor
 from fp8core.codec import decode, exponent_of, is_clipped
 from fp8core.quantized import QuantizedTensor, prepared
@@ -42,6 +43,42 @@ class Distribution:
     def share(self, fate: str) -> float:
         """Share of all numbers with this fate."""
         return int(self.counts[fate].sum()) / max(self.count, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class BinadeHistogram:
+    """Numbers of a tensor by the binade of their magnitude.
+
+    Args:
+        binades: exponents floor(log2|x|), ascending without gaps, shape (B,).
+        counts: numbers in each, shape (B,).
+        zeros, nans, infs: counts of what has no binade.
+    """
+
+    binades: np.ndarray
+    counts: np.ndarray
+    zeros: int
+    nans: int
+    infs: int
+
+
+def binade_histogram(x) -> BinadeHistogram:
+    """Count the numbers of a tensor by binade: log2 bins whose edges are the powers of two, exactly.
+
+    >>> binade_histogram([0.0, 1.0, 1.9, 3.0, float("nan")])
+    BinadeHistogram(binades=array([0, 1]), counts=array([2, 1]), zeros=1, nans=1, infs=0)
+    """
+    source = as_tensor(x)
+    if kernels.usable(source) and source.dtype != torch.float64:
+        counts, (zeros, nans, infs) = kernels.binades(source)
+        occurring = np.flatnonzero(counts)
+        found = slice(occurring[0], occurring[-1] + 1) if occurring.size else slice(0, 0)
+        return BinadeHistogram(np.arange(-149, 128)[found], counts[found], int(zeros), int(nans), int(infs))
+    magnitude = source.to(torch.float64).abs()
+    exponents = exponent_of(magnitude[magnitude.isfinite() & (magnitude > 0)])
+    lowest = int(exponents.min()) if exponents.numel() else 0
+    counts = torch.bincount(exponents - lowest).cpu().numpy()
+    return BinadeHistogram(lowest + np.arange(counts.size), counts, int((magnitude == 0).sum()), int(magnitude.isnan().sum()), int(magnitude.isinf().sum()))
 
 
 def distribution(x, q: QuantizedTensor, *, scaled: bool) -> Distribution:

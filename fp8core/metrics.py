@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from fp8core import kernels
 from fp8core.arrays import as_integers, as_matrix, as_tensor
 from fp8core.codec import decode, exponent_of, is_clipped, pow2, ulp_of
 from fp8core.formats import Format
 from fp8core.quantized import QuantizedTensor, prepared
+from fp8core.scaling import sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +81,9 @@ def measure(x, q: QuantizedTensor) -> ErrorReport:
     source = as_tensor(x)
     if tuple(source.shape) != q.shape:
         raise ValueError(f"x has shape {tuple(source.shape)} and q has shape {q.shape}: measure compares a tensor with its own quantized form")
-    count = source.numel()
+    count, codes, scale = source.numel(), as_integers(q.codes), as_tensor(q.scale)
+    if count and not q.recipe.rotation and kernels.usable(source, codes, scale) and kernels.measures(source, q.recipe.fmt):
+        return _from_sums(source, codes, scale, q)
     x64, y64 = source.to(torch.float64), as_tensor(q.dequantize()).to(torch.float64)
     finite = x64.isfinite()
     usable = finite & y64.isfinite()
@@ -106,6 +110,48 @@ def measure(x, q: QuantizedTensor) -> ErrorReport:
         **per_binade,
         code_histogram=_code_histogram(q.codes, q.recipe.fmt),
     )
+
+
+def _from_sums(source: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor, q: QuantizedTensor) -> ErrorReport:
+    matrix = as_matrix(source)
+    block = (1, 1) if q.recipe.scaling is None else sides(matrix.shape, q.recipe.scaling.block)
+    if scale.numel() == 1:
+        block = tuple(matrix.shape)
+    found = kernels.report(matrix, as_matrix(codes), q.recipe.fmt, scale, block)
+    signal, noise, energy, product, max_abs, max_ulp = found.sums.tolist()
+    usable, flushed, zeros, nans, infs, clipped = found.counts.tolist()
+    count, norms = source.numel(), math.sqrt(signal) * math.sqrt(energy)
+    binades, per_binade = _binade_arrays(found.binades)
+    return ErrorReport(
+        count=count,
+        sqnr_db=_decibel(signal, noise),
+        mse=noise / max(usable, 1),
+        max_abs=max_abs,
+        max_ulp=max_ulp,
+        cosine=product / norms if norms else math.nan,
+        underflow=flushed / count,
+        saturation=clipped / count,
+        zeros=zeros,
+        nans=nans,
+        infs=infs,
+        lost=count - nans - infs - usable,
+        bits_per_value=q.bits_per_value,
+        binades=binades,
+        **per_binade,
+        code_histogram=found.histogram,
+    )
+
+
+def _binade_arrays(sums: np.ndarray):
+    """Numbers and sums of x² and (x − x̂)² by binade, the first place for no binade, then 2^-149 and up -> binades that occur, and arrays over them."""
+    occurring = np.flatnonzero(sums[1:, 0])
+    if not occurring.size:
+        empty = np.empty(0)
+        return np.empty(0, np.int64), {"binade_count": np.empty(0, np.int64), "binade_mse": empty, "binade_sqnr_db": empty}
+    count, signal, noise, _ = sums[occurring[0] + 1 : occurring[-1] + 2].T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sqnr, mse = 10 * np.log10(signal / noise), noise / count
+    return occurring[0] - 149 + np.arange(count.size), {"binade_count": count.astype(np.int64), "binade_mse": mse, "binade_sqnr_db": np.where(count > 0, sqnr, np.nan)}
 
 
 def sqnr_db(x, y) -> float:

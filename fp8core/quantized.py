@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fp8core.arrays import as_integers, as_matrix, as_tensor, like
-from fp8core.codec import decode, encode
-from fp8core.formats import Format
+from fp8core import kernels
+from fp8core.arrays import as_integers, as_matrix, as_tensor, like, result_like
+from fp8core.codec import CODE_DTYPES, decode, encode, round_to, seed_or_drawn
+from fp8core.formats import Format, parse_format
 from fp8core.recipes import Recipe, make_recipe, parse_recipe
 from fp8core.rotation import rotate, rotate_back
-from fp8core.rules import Scales
-from fp8core.scaling import Block, ScaleSpec, compute_scales, expand
+from fp8core.rules import SCALE_RULES, Scales
+from fp8core.scaling import SCALE_FORMATS, Block, ScaleFormat, ScaleSpec, compute_scales, expand, global_scale_of, sides
+from fp8core.scaling import amax as matrix_amax
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +68,13 @@ class QuantizedTensor:
 
         A product beyond float32's range becomes infinity; `measure` counts such numbers as lost.
         """
-        codes = as_integers(self.codes)
-        values = as_matrix(decode(codes, self.recipe.fmt))
-        restored = (values * self.element_scale()).reshape(codes.shape)
+        codes, scale = as_integers(self.codes), as_tensor(self.scale)
+        if kernels.usable(codes, scale) and self.recipe.scaling is not None and codes.numel():
+            restored = torch.empty(codes.shape, dtype=torch.float32)
+            matrix = as_matrix(codes)
+            kernels.dequantize(matrix, self.recipe.fmt, scale, sides(matrix.shape, self.recipe.scaling.block), restored)
+        else:
+            restored = (as_matrix(decode(codes, self.recipe.fmt)) * self.element_scale()).reshape(codes.shape)
         return like(self.codes, rotate_back(restored, self.recipe.rotation) if self.recipe.rotation else restored)
 
 
@@ -96,17 +102,81 @@ def quantize(x, recipe: str | Recipe | Format, scaling: ScaleSpec | None = None,
         recipe = make_recipe(recipe, scaling)
     recipe = parse_recipe(recipe)
     source = as_tensor(x)
-    if recipe.scaling is None and amax is not None:
-        raise ValueError(f"recipe {recipe.name!r} has no scaling: an amax has no use there")
+    _check_amax(amax, recipe)
     source = prepared(source, recipe)
     if recipe.scaling is None or source.numel() == 0:
         codes = encode(source, recipe.fmt, recipe.rounding, recipe.overflow, seed=seed)
         return QuantizedTensor(like(x, codes), like(x, torch.ones(1, 1, device=source.device)), recipe)
-    matrix = as_matrix(source)
-    scales = compute_scales(matrix, recipe.fmt, recipe.scaling, amax)
-    codes = encode(_scaled(matrix, scales, recipe.scaling.block), recipe.fmt, recipe.rounding, recipe.overflow, seed=seed).reshape(source.shape)
+    codes = torch.empty(source.shape, dtype=CODE_DTYPES[recipe.fmt.storage_bits], device=source.device)
+    scales = _quantize_matrix(as_matrix(source), recipe, amax, seed, codes=as_matrix(codes))
     global_scale = None if scales.global_scale is None else like(x, scales.global_scale)
     return QuantizedTensor(like(x, codes), like(x, scales.values), recipe, like(x, scales.codes), global_scale)
+
+
+def fake_quantize(x, recipe: str | Recipe | Format, scaling: ScaleSpec | None = None, *, amax=None, seed: int | None = None, out=None):
+    """Return quantize(x, …).dequantize() in one pass: what is left of the numbers, float32, same shape and kind as `x`.
+
+    Args and errors as in `quantize`.
+
+    Args:
+        out: preallocated float32 result, contiguous, of the shape and kind of `x`; it may be `x` itself.
+
+    Raises:
+        ValueError: `out` of another shape or dtype.
+
+    >>> fake_quantize([[1.0, 2.0, 3.0, 100.0]], "int8_tensor").round(2)
+    array([[  0.79,   2.36,   3.15, 100.  ]], dtype=float32)
+    """
+    if scaling is not None or isinstance(recipe, Format):
+        recipe = make_recipe(recipe, scaling)
+    recipe = parse_recipe(recipe)
+    source = as_tensor(x)
+    _check_amax(amax, recipe)
+    if recipe.scaling is None and not recipe.rotation:
+        return round_to(x, recipe.fmt, recipe.rounding, recipe.overflow, seed=seed, out=out)
+    result = result_like(out, source, torch.float32)
+    if not source.numel():
+        return like(x, result) if out is None else out
+    if kernels.usable(source) and kernels.supports(recipe.fmt, recipe.rounding) and recipe.scaling is not None:
+        _quantize_matrix(as_matrix(prepared(source, recipe)), recipe, amax, seed, values=as_matrix(result))
+        if recipe.rotation:
+            result.copy_(rotate_back(result, recipe.rotation))
+    else:
+        result.copy_(quantize(source, recipe, amax=amax, seed=seed).dequantize())
+    return like(x, result) if out is None else out
+
+
+def _check_amax(amax, recipe: Recipe) -> None:
+    if recipe.scaling is None and amax is not None:
+        raise ValueError(f"recipe {recipe.name!r} has no scaling: an amax has no use there")
+
+
+def _quantize_matrix(matrix: torch.Tensor, recipe: Recipe, amax, seed: int | None, *, values: torch.Tensor | None = None, codes: torch.Tensor | None = None) -> Scales:
+    """Write the codes of a matrix, or the values that they stand for, into a preallocated matrix -> its scales."""
+    fmt, spec = recipe.fmt, recipe.scaling
+    if not kernels.usable(matrix) or not kernels.supports(fmt, recipe.rounding):
+        scales = compute_scales(matrix, fmt, spec, amax)
+        codes.copy_(encode(_scaled(matrix, scales, spec.block), fmt, recipe.rounding, recipe.overflow, seed=seed))
+        return scales
+    seed = seed_or_drawn(seed) if recipe.rounding == "stochastic" else 0
+    block = sides(matrix.shape, spec.block)
+    if amax is None and SCALE_RULES[spec.rule].compute is None and kernels.one_pass(matrix.shape, block):
+        store = SCALE_FORMATS[spec.scale_format]
+        global_scale = None if store.global_format is None else global_scale_of(matrix_amax(matrix, (None, None)).clamp(min=spec.amax_floor).reshape(()), fmt, store)
+        rule = _rule_numbers(fmt, spec, store, 1.0 if global_scale is None else float(global_scale))
+        found = kernels.scale_and_quantize_blocks(matrix, block, fmt, recipe.rounding, recipe.overflow, seed, rule, parse_format(store.element), values=values, codes=codes)
+        return Scales(*found, global_scale)
+    scales = compute_scales(matrix, fmt, spec, amax)
+    kernels.quantize_blocks(
+        matrix, block, fmt, recipe.rounding, recipe.overflow, seed, scales.values, multiplier=scales.multiplier, divisor=scales.divisor,
+        occupied=scales.occupied if amax is None else None, values=values, codes=codes,
+    )  # fmt: skip
+    return scales
+
+
+def _rule_numbers(fmt: Format, spec: ScaleSpec, store: ScaleFormat, relative_to: float):
+    up_from = SCALE_RULES[spec.rule].up_from
+    return kernels.Rule(fmt.max, up_from(fmt) if up_from else 0.0, fmt.emax, float(spec.amax_floor), store.smallest, relative_to, fmt.nan_code is None)
 
 
 def prepared(x: torch.Tensor, recipe: Recipe) -> torch.Tensor:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from fp8core import kernels
 from fp8core.arrays import as_tensor
-from fp8core.codec import decode, encode, pow2
+from fp8core.codec import decode, encode
 from fp8core.formats import Format, parse_format
 from fp8core.rules import SCALE_RULES, Scales
 
@@ -130,7 +131,7 @@ def parse_granularity(text: str) -> Block:
 
 def to_blocks(matrix: torch.Tensor, block: Block) -> torch.Tensor:
     """Cut a matrix (R, C) into blocks -> (⌈R / rows⌉, rows, ⌈C / columns⌉, columns), padded with zeros at the ends."""
-    rows, columns = _sides(matrix.shape, block)
+    rows, columns = sides(matrix.shape, block)
     pad_rows, pad_columns = -matrix.shape[0] % rows, -matrix.shape[1] % columns
     if pad_rows or pad_columns:
         matrix = torch.nn.functional.pad(matrix, (0, pad_columns, 0, pad_rows))
@@ -148,6 +149,8 @@ def amax(matrix: torch.Tensor, block: Block, non_finite: str = "ignored") -> tor
     Args:
         non_finite: a key of `rules.NON_FINITE`.
     """
+    if kernels.usable(matrix) and matrix.numel():
+        return kernels.peaks(matrix, sides(matrix.shape, block), non_finite).to(torch.float64)
     blocks = to_blocks(matrix, block).abs()
     if non_finite != "both":
         blocks = torch.where(blocks.isnan() if non_finite == "infinity" else ~blocks.isfinite(), 0.0, blocks)
@@ -173,29 +176,31 @@ def compute_scales(matrix: torch.Tensor, fmt: Format, spec: ScaleSpec, static_am
     if matrix.numel() == 0:
         raise ValueError(f"a tensor of shape {tuple(matrix.shape)} is empty: it has no amax")
     rule = SCALE_RULES[spec.rule]
-    measured = amax(matrix, spec.block, rule.non_finite)
+    with_all = amax(matrix, spec.block, "both")
+    measured = with_all if rule.non_finite == "both" or bool(with_all.isfinite().all()) else amax(matrix, spec.block, rule.non_finite)
     block_amax = (measured if static_amax is None else _checked_amax(static_amax, measured)).clamp(min=spec.amax_floor)
     if rule.compute is not None:
         return rule.compute(block_amax.to(torch.float32), fmt)
-    return _generic_scales(block_amax, matrix, fmt, spec)
+    scales = _generic_scales(block_amax, with_all.isnan(), fmt, spec)
+    return replace(scales, occupied=measured > 0)
 
 
-def _generic_scales(block_amax: torch.Tensor, matrix: torch.Tensor, fmt: Format, spec: ScaleSpec) -> Scales:
+def _generic_scales(block_amax: torch.Tensor, has_nan: torch.Tensor, fmt: Format, spec: ScaleSpec) -> Scales:
     store, rule = SCALE_FORMATS[spec.scale_format], SCALE_RULES[spec.rule]
-    global_scale = None
-    relative_to = 1.0
-    if store.global_format is not None:
-        largest = parse_format(store.element).max
-        smallest = SCALE_FORMATS[store.global_format].smallest
-        global_scale = (block_amax.max() / (fmt.max * largest)).clamp(min=smallest).to(torch.float32)
-        relative_to = global_scale.to(torch.float64)
-    wanted = block_amax / fmt.max if rule.exponent is None else pow2(rule.exponent(block_amax, fmt).clamp(-1022, 1023))
-    wanted = (wanted / relative_to).clamp_(min=store.smallest)
+    global_scale = None if store.global_format is None else global_scale_of(block_amax.max(), fmt, store)
+    relative_to = 1.0 if global_scale is None else global_scale.to(torch.float64)
+    wanted = (rule.wanted(block_amax, fmt) / relative_to).clamp_(min=store.smallest)
     if fmt.nan_code is None:
-        wanted = torch.where(to_blocks(matrix, spec.block).isnan().any(dim=3).any(dim=1), torch.nan, wanted)
+        wanted = torch.where(has_nan, torch.nan, wanted)
     codes = encode(wanted, store.element)
     values = decode(codes, store.element).to(torch.float64) * relative_to
     return Scales(values.to(torch.float32), codes, global_scale)
+
+
+def global_scale_of(tensor_amax: torch.Tensor, fmt: Format, store: ScaleFormat) -> torch.Tensor:
+    """Return the second scale of a two-level scale format: amax of all / (max · largest block scale) -> float32 ()."""
+    smallest = SCALE_FORMATS[store.global_format].smallest
+    return (tensor_amax / (fmt.max * parse_format(store.element).max)).clamp(min=smallest).to(torch.float32)
 
 
 def _checked_amax(static_amax, measured: torch.Tensor) -> torch.Tensor:
@@ -209,10 +214,11 @@ def _checked_amax(static_amax, measured: torch.Tensor) -> torch.Tensor:
 
 def expand(scale: torch.Tensor, shape: tuple[int, int], block: Block) -> torch.Tensor:
     """Repeat one number per block over the elements of its block -> (R, C)."""
-    rows, columns = _sides(shape, block)
+    rows, columns = sides(shape, block)
     return scale.repeat_interleave(rows, dim=0)[: shape[0]].repeat_interleave(columns, dim=1)[:, : shape[1]]
 
 
-def _sides(shape, block: Block) -> tuple[int, int]:
+def sides(shape, block: Block) -> tuple[int, int]:
+    """Return the two sides of a block on a matrix of this shape: no longer than the matrix, and at least 1."""
     rows, columns = (length if side is None else side for side, length in zip(block, shape, strict=True))
     return min(rows, max(shape[0], 1)), min(columns, max(shape[1], 1))

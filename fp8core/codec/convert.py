@@ -16,8 +16,10 @@ from functools import lru_cache
 
 import torch
 
-from fp8core.arrays import as_integers, as_tensor, like
+from fp8core import kernels
+from fp8core.arrays import as_integers, as_tensor, like, result_like
 from fp8core.codec.book import book_codes
+from fp8core.codec.chance import seed_or_drawn, uniform
 from fp8core.codec.ladder import float_codes, int_codes, is_ladder
 from fp8core.formats import FloatFormat, Format, parse_format
 
@@ -49,7 +51,7 @@ def encode(x, format: str | Format, rounding: str = "half_even", overflow: str =
     - A format without zero (E8M0) takes its smallest value for everything below it; zero itself becomes NaN under `ieee`.
       Its ties go up, as in ml_dtypes and torch, where gfloat looks for an even exponent.
     - A tie between two values of a code book goes to the even code, away from zero where both or none are even.
-    - `seed` makes stochastic rounding repeatable; None draws from torch's global generator.
+    - `seed` makes stochastic rounding repeatable, on every device and with any number of threads; None draws one from torch's global generator.
 
     Args:
         x: torch tensor or array of any shape; float32, float64, bfloat16, float16, or integers.
@@ -65,10 +67,12 @@ def encode(x, format: str | Format, rounding: str = "half_even", overflow: str =
     fmt, source = parse_format(format), as_tensor(x)
     _check_choice("rounding", rounding, ROUNDINGS)
     _check_choice("overflow", overflow, OVERFLOWS)
-    generator = _generator(rounding, seed, source.device)
-    result = _result(out, source, CODE_DTYPES[fmt.storage_bits])
-    for lo, hi in _chunks(source):
-        result.view(-1)[lo:hi] = _encode_chunk(source.reshape(-1)[lo:hi].to(torch.float64), fmt, rounding, overflow, generator).to(result.dtype)
+    result = result_like(out, source, CODE_DTYPES[fmt.storage_bits])
+    if kernels.usable(source, result) and kernels.supports(fmt, rounding):
+        kernels.round_flat(source, fmt, rounding, overflow, _seed(rounding, seed), codes=result)
+    else:
+        for lo, hi, codes in _encoded_chunks(source, fmt, rounding, overflow, seed):
+            result.view(-1)[lo:hi] = codes.to(result.dtype)
     return _delivered(x, out, result)
 
 
@@ -87,7 +91,10 @@ def decode(codes, format: str | Format, *, out=None):
     array([448.,   1.,  nan], dtype=float32)
     """
     fmt, source = parse_format(format), as_integers(codes)
-    result = _result(out, source, torch.float32)
+    result = result_like(out, source, torch.float32)
+    if kernels.usable(source, result) and source.dtype in CODE_DTYPES.values():
+        _check_largest(kernels.dequantize(source, fmt, None, (None, None), result), fmt)
+        return _delivered(codes, out, result)
     for lo, hi in _chunks(source):
         chunk = source.reshape(-1)[lo:hi].to(torch.int64)
         if fmt.bits < 8 * source.element_size() or source.dtype.is_signed:
@@ -107,18 +114,26 @@ def round_to(x, format: str | Format, rounding: str = "half_even", overflow: str
     fmt, source = parse_format(format), as_tensor(x)
     _check_choice("rounding", rounding, ROUNDINGS)
     _check_choice("overflow", overflow, OVERFLOWS)
-    generator = _generator(rounding, seed, source.device)
-    result = _result(out, source, torch.float32)
-    for lo, hi in _chunks(source):
-        codes = _encode_chunk(source.reshape(-1)[lo:hi].to(torch.float64), fmt, rounding, overflow, generator)
-        result.view(-1)[lo:hi] = _decode_chunk(codes, fmt)
+    result = result_like(out, source, torch.float32)
+    if kernels.usable(source, result) and kernels.supports(fmt, rounding):
+        kernels.round_flat(source, fmt, rounding, overflow, _seed(rounding, seed), values=result)
+    else:
+        for lo, hi, codes in _encoded_chunks(source, fmt, rounding, overflow, seed):
+            result.view(-1)[lo:hi] = _decode_chunk(codes, fmt)
     return _delivered(x, out, result)
 
 
-def _encode_chunk(x: torch.Tensor, fmt: Format, rounding: str, overflow: str, generator) -> torch.Tensor:
-    """float64 numbers -> int64 codes, same shape."""
+def _encoded_chunks(source: torch.Tensor, fmt: Format, rounding: str, overflow: str, seed: int | None):
+    """The definition of encode, part by part -> (first, last, int64 codes)."""
     build = book_codes if not is_ladder(fmt) else float_codes if isinstance(fmt, FloatFormat) else int_codes
-    return build(x, fmt, rounding, overflow, generator)
+    seed = _seed(rounding, seed)
+    for lo, hi in _chunks(source):
+        chance = uniform(seed, lo, hi - lo, source.device) if rounding == "stochastic" else None
+        yield lo, hi, build(source.reshape(-1)[lo:hi].to(torch.float64), fmt, rounding, overflow, chance)
+
+
+def _seed(rounding: str, seed: int | None) -> int:
+    return seed_or_drawn(seed) if rounding == "stochastic" else 0
 
 
 def _decode_chunk(codes: torch.Tensor, fmt: Format) -> torch.Tensor:
@@ -137,13 +152,12 @@ def _table(fmt: Format, device: torch.device) -> torch.Tensor:
 def _check_codes(codes: torch.Tensor, fmt: Format) -> None:
     wrong = codes[(codes < 0) | (codes >= 1 << fmt.bits)]
     if wrong.numel():
-        raise ValueError(f"code {int(wrong[0])} does not exist in {fmt.name}, whose codes run from 0 to {(1 << fmt.bits) - 1}")
+        _check_largest(int(wrong[0]), fmt)
 
 
-def _generator(rounding, seed, device):
-    if rounding != "stochastic" or seed is None:
-        return None
-    return torch.Generator(device=device).manual_seed(seed)
+def _check_largest(code: int, fmt: Format) -> None:
+    if not 0 <= code < 1 << fmt.bits:
+        raise ValueError(f"code {code} does not exist in {fmt.name}, whose codes run from 0 to {(1 << fmt.bits) - 1}")
 
 
 def _check_choice(kind: str, value: str, choices: dict) -> None:
@@ -154,18 +168,6 @@ def _check_choice(kind: str, value: str, choices: dict) -> None:
 def _chunks(source: torch.Tensor):
     size = _CHUNK if source.device.type == "cpu" else max(source.numel(), 1)
     return ((lo, min(lo + size, source.numel())) for lo in range(0, source.numel(), size))
-
-
-def _result(out, source: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    if out is None:
-        return torch.empty(source.shape, dtype=dtype, device=source.device)
-    result = out if isinstance(out, torch.Tensor) else torch.from_numpy(out)
-    if result.shape != source.shape or result.dtype != dtype or not result.is_contiguous():
-        raise ValueError(
-            f"out has shape {tuple(result.shape)} and {result.dtype}, contiguous: {result.is_contiguous()}; "
-            f"it must be contiguous with shape {tuple(source.shape)} and {dtype}"
-        )
-    return result
 
 
 def _delivered(x, out, result: torch.Tensor):

@@ -13,13 +13,13 @@ def is_ladder(fmt: Format) -> bool:
     return isinstance(fmt, IntFormat) or (isinstance(fmt, FloatFormat) and (fmt.gradual or not fmt.zero))
 
 
-def float_codes(x, fmt: FloatFormat, rounding, overflow, generator):
+def float_codes(x, fmt: FloatFormat, rounding, overflow, chance):
     negative, infinite, nan = torch.signbit(x), torch.isinf(x), torch.isnan(x)
     magnitude = torch.where(infinite | nan, 0.0, x.abs())
     binade = exponent_of(magnitude).clamp_(fmt.emin, 1000)
     below = (binade - fmt.emin) << fmt.mantissa_bits
     parity = below if fmt.zero and not fmt.mantissa_bits else None  # with mantissa bits the significand is even where the code is
-    codes = below + _round_significand(magnitude * pow2(fmt.mantissa_bits - binade), negative, rounding, generator, parity)
+    codes = below + _round_significand(magnitude * pow2(fmt.mantissa_bits - binade), negative, rounding, chance, parity)
     if not fmt.zero:
         codes -= 1 << fmt.mantissa_bits
     over = codes > fmt.max_code
@@ -44,18 +44,18 @@ def _overflow_codes(negative, rounding, max_code, limit):
     return limit if stops is None else torch.where(stops, max_code, limit)
 
 
-def int_codes(x, fmt: IntFormat, rounding, overflow, generator):
+def int_codes(x, fmt: IntFormat, rounding, overflow, chance):
     negative = torch.signbit(x)
     steps = torch.nan_to_num(x, nan=0.0).abs().clamp_(max=4.0 * fmt.max) / fmt.step
-    significand = _round_significand(steps, negative, rounding, generator)
+    significand = _round_significand(steps, negative, rounding, chance)
     whole = torch.where(negative, -significand, significand).clamp_(-fmt.max_code - 1, fmt.max_code)
     return whole & ((1 << fmt.bits) - 1)
 
 
-def _round_significand(scaled, negative, rounding, generator, parity=None):
+def _round_significand(scaled, negative, rounding, chance, parity=None):
     """Round non-negative float64 numbers to integers -> int64; `negative` is the sign that the directed modes look at.
 
-    `parity` is added before a tie asks for an even number.
+    `parity` is added before a tie asks for an even number; `chance` is what stochastic rounding compares with.
     """
     if rounding == "half_even" and parity is None:
         return torch.round(scaled).to(torch.int64)
@@ -68,6 +68,6 @@ def _round_significand(scaled, negative, rounding, generator, parity=None):
         "toward_zero": lambda: torch.zeros_like(negative),
         "up": lambda: (rest > 0) & ~negative,
         "down": lambda: (rest > 0) & negative,
-        "stochastic": lambda: torch.rand(rest.shape, dtype=torch.float64, device=rest.device, generator=generator) < rest,
+        "stochastic": lambda: chance < rest,
     }[rounding]()
     return whole.to(torch.int64) + goes_up

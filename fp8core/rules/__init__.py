@@ -22,10 +22,10 @@ def _upstream(title, formula, effect, source, compute, scale_formats, non_finite
 
 SCALE_RULES: dict[str, ScaleRule] = {
     "amax": ScaleRule("amax / max", "amax / max", "the block's largest value lands on the format's largest; stored in UE8M0 this rounds to the nearest power of two", "common practice"),
-    "floor": ScaleRule("floor", "2^(⌊log₂ amax⌋ − emax)", "clips block maxima whose significand is above that of the format's max", "OCP MX v1.0 section 6.3", generic.floor_exponent),
-    "ceil": ScaleRule("ceil", "2^(⌈log₂ amax⌉ − emax)", "never clips where max is above 2^emax; leaves up to one binade unused", "torchao ScaleCalculationMode.CEIL", generic.ceil_exponent),
-    "rceil": ScaleRule("rceil", "2^⌈log₂(amax / max)⌉", "the smallest power of two that never clips", "torchao ScaleCalculationMode.RCEIL; NVIDIA MXFP8 (arXiv 2506.08027)", generic.rceil_exponent),
-    "even": ScaleRule("even", "2^(⌊log₂ round(amax)⌋ − emax), amax rounded to the mantissa of the elements", "clips less than floor and wastes less than ceil", "torchao ScaleCalculationMode.EVEN", generic.even_exponent),
+    "floor": ScaleRule("floor", "2^(⌊log₂ amax⌋ − emax)", "clips block maxima whose significand is above that of the format's max", "OCP MX v1.0 section 6.3", generic.floor_up_from),
+    "ceil": ScaleRule("ceil", "2^(⌈log₂ amax⌉ − emax)", "never clips where max is above 2^emax; leaves up to one binade unused", "torchao ScaleCalculationMode.CEIL", generic.ceil_up_from),
+    "rceil": ScaleRule("rceil", "2^⌈log₂(amax / max)⌉", "the smallest power of two that never clips", "torchao ScaleCalculationMode.RCEIL; NVIDIA MXFP8 (arXiv 2506.08027)", generic.rceil_up_from),
+    "even": ScaleRule("even", "2^(⌊log₂ round(amax)⌋ − emax), amax rounded to the mantissa of the elements", "clips less than floor and wastes less than ceil", "torchao ScaleCalculationMode.EVEN", generic.even_up_from),
     "te_current": _upstream("TE current", "1 / (max / amax)", "two roundings to float32; 1 where amax is 0 or not finite", _TE, transformer_engine.current, _FP32, "infinity"),
     "te_current_pow2": _upstream("TE current, power of two", "1 / 2^⌊log₂(max / amax)⌋", "as rceil, but 1 where amax is 0 or not finite", _TE, transformer_engine.current_pow2, _FP32, "infinity"),
     "te_delayed": _upstream("TE delayed", "1 / (max / largest amax of the history)", "clips what grows past the history", _TE, transformer_engine.delayed, _FP32, "infinity"),

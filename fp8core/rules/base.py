@@ -21,6 +21,7 @@ class Scales:
         global_scale: float32 of shape () where there are two levels, else None; `values` already contain it.
         multiplier: float32, where the library that the rule follows multiplies the numbers with it in float32 and rounds the product to the elements' format.
         divisor: float32, where it divides them in float32.
+        occupied: where that is known, which blocks hold a finite number other than zero.
 
     With neither multiplier nor divisor the quotient x / value is rounded once, with no detour through float32.
     """
@@ -30,6 +31,7 @@ class Scales:
     global_scale: torch.Tensor | None = None
     multiplier: torch.Tensor | None = None
     divisor: torch.Tensor | None = None
+    occupied: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -39,22 +41,30 @@ class ScaleRule:
     Args:
         title, formula, effect: for people; `scale` in the formula is the decode multiplier.
         source: who does it so.
-        exponent: (amax float64, format) -> int64, log2 of a power-of-two scale; for rules that go with every scale format.
+        up_from: format -> significand of amax from which a power-of-two scale is the next one; for rules that go with every scale format.
         compute: (amax float32, format) -> Scales; for rules that follow one library through every step.
         scale_formats: the scale formats that a rule with `compute` stores in; the first is the usual one.
         non_finite: a key of `NON_FINITE`: what NaN and infinity do to amax.
 
-    A rule with neither `exponent` nor `compute` is amax / max, rounded to the scale format.
+    A rule with neither `up_from` nor `compute` is amax / max, rounded to the scale format.
     """
 
     title: str
     formula: str
     effect: str
     source: str
-    exponent: Callable[[torch.Tensor, Format], torch.Tensor] | None = None
+    up_from: Callable[[Format], float] | None = None
     compute: Callable[[torch.Tensor, Format], Scales] | None = None
     scale_formats: tuple[str, ...] = ()
     non_finite: str = "ignored"
+
+    def wanted(self, amax: torch.Tensor, fmt: Format) -> torch.Tensor:
+        """Return the scale before it is stored, float64, of a rule without `compute`: amax / max, or a power of two."""
+        if self.up_from is None:
+            return amax / fmt.max
+        floor = exponent_of(amax)
+        goes_up = amax >= self.up_from(fmt) * pow2(floor.clamp(-1022, 1023))
+        return pow2((floor - fmt.emax + goes_up).clamp(-1022, 1023))
 
 
 NON_FINITE = {

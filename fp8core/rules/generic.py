@@ -1,30 +1,31 @@
-"""Scale rules that are no library's own: they go with every format and every scale format."""
+"""Scale rules that are no library's own: they go with every format and every scale format.
+
+All take a power of two, 2^(⌊log2 amax⌋ − emax) or the next one. They differ in one number: from which significand of amax on, from 1 to below 2,
+it is the next one.
+"""
 
 from __future__ import annotations
 
-import torch
+import math
 
-from fp8core.codec import exponent_of, pow2
 from fp8core.formats import Format
 
 
-def floor_exponent(amax: torch.Tensor, fmt: Format) -> torch.Tensor:
-    """⌊log2 amax⌋ − emax: a block maximum whose significand is above that of the format's max is clipped."""
-    return exponent_of(amax) - fmt.emax
+def floor_up_from(fmt: Format) -> float:
+    """Never: ⌊log2 amax⌋ − emax. A block maximum whose significand is above that of the format's max is clipped."""
+    return 2.0
 
 
-def ceil_exponent(amax: torch.Tensor, fmt: Format) -> torch.Tensor:
-    """⌈log2 amax⌉ − emax."""
-    return floor_exponent(amax, fmt) + (amax > pow2(exponent_of(amax).clamp(-1022, 1023)))
+def ceil_up_from(fmt: Format) -> float:
+    """Above 1: ⌈log2 amax⌉ − emax."""
+    return math.nextafter(1.0, 2.0)
 
 
-def rceil_exponent(amax: torch.Tensor, fmt: Format) -> torch.Tensor:
-    """⌈log2(amax / max)⌉ of the exact quotient."""
-    floor = floor_exponent(amax, fmt)
-    return floor + (amax > fmt.max * pow2(floor.clamp(-1022, 1023)))
+def rceil_up_from(fmt: Format) -> float:
+    """Above the significand of max: ⌈log2(amax / max)⌉ of the exact quotient."""
+    return math.nextafter(math.ldexp(fmt.max, -fmt.emax), 2.0)
 
 
-def even_exponent(amax: torch.Tensor, fmt: Format) -> torch.Tensor:
-    """⌊log2 amax⌋ − emax, after amax was rounded to the mantissa of the elements."""
-    rounds_up_from = 2.0 - 2.0 ** -(fmt.mantissa_bits + 1)
-    return floor_exponent(amax, fmt) + (amax >= rounds_up_from * pow2(exponent_of(amax).clamp(-1022, 1023)))
+def even_up_from(fmt: Format) -> float:
+    """Where amax, rounded to the mantissa of the elements, is the next power of two."""
+    return 2.0 - 2.0 ** -(fmt.mantissa_bits + 1)

@@ -132,7 +132,7 @@ def _disagreement(chosen: Chosen) -> None:
 def small_print(rule: str) -> str:
     """What a rule's own description says, without its source; its effect where it has none."""
     found = SCALE_RULES[rule]
-    about = inspect.getdoc(found.compute or found.exponent) or f"{found.formula}: {found.effect}."
+    about = inspect.getdoc(found.compute or found.up_from) or f"{found.formula}: {found.effect}."
     return re.sub(r"\s*See `_\w+`[^.]*\.", "", " ".join(about.split("Source:")[0].split()))
 
 
