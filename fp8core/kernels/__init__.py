@@ -52,9 +52,11 @@ def warm() -> None:
 
 def warm_in_background() -> threading.Thread:
     """Do the same in a thread of its own; until it is done all work goes by the definition, so that nobody waits for a compiler."""
+    from fp8core.kernels import jobs
+
     def work():
         try:
-            warm()
+            jobs.warm()
         finally:
             _getting_ready.clear()
 

@@ -61,9 +61,9 @@ class Double(NamedTuple):
 class Constants(NamedTuple):
     """All of a format under one rounding and overflow policy. `way`: how it is rounded; the parts that it does not use hold anything.
 
-    steps, step_codes: a code book's decision points, ascending float64, and the codes between them.
+    steps, step_codes: a code book's decision points, ascending float64, and the codes between them; filled up with NaN, which lies nowhere,
+    to one less than a power of two.
     specials: codes of NaN and -0 in a code book, -1 for none, and of numbers below zero in an unsigned format.
-    table: the value of every code, float32; of the formats wider than 16 bits codes are the leading bits of a float32.
     """
 
     way: int
@@ -73,6 +73,23 @@ class Constants(NamedTuple):
     steps: np.ndarray
     step_codes: np.ndarray
     specials: tuple[int, int, int, int]
+    decoding: Decoding
+
+
+class Decoding(NamedTuple):
+    """Codes to values by arithmetic, for signed formats with subnormals; `arithmetic` is False for all others, which have only a table."""
+
+    arithmetic: bool
+    mantissa_bits: np.int32
+    bias_bits: np.int32
+    smallest: np.float32
+    max_code: np.int32
+    infinite_code: np.int32
+    nan_code: np.int32
+    sign_shift: np.int32
+    magnitude_bits: np.int32
+    last_code: np.int64
+    bits: int
     table: np.ndarray
 
 
@@ -94,17 +111,41 @@ class Rule(NamedTuple):
 @lru_cache(maxsize=256)
 def constants(fmt: Format, rounding: str, overflow: str) -> Constants:
     """Return the constants of a format; see `supports` for what has some."""
-    table = np.zeros(1, np.float32) if fmt.bits > 16 else fmt.values.astype(np.float32)
     no_steps, no_codes = np.zeros(1), np.zeros(1, np.int64)
     if not is_ladder(fmt):
         steps, step_codes, specials = book_steps(fmt, rounding, overflow)
-        return Constants(BOOK, fmt.bits, _NO_SINGLE, _NO_DOUBLE, steps, step_codes, specials, table)
-    way = DOUBLE
+        steps = np.pad(steps, (0, (1 << steps.size.bit_length()) - 1 - steps.size), constant_values=np.nan)
+        return Constants(BOOK, fmt.bits, _NO_SINGLE, _NO_DOUBLE, steps, step_codes, specials, decoding(fmt))
+    way, single = DOUBLE, _NO_SINGLE
     if rounding == "half_even" and _fits_single(fmt):
-        way = SINGLE
-    elif rounding == "half_even" and isinstance(fmt, FloatFormat) and fmt.bits >= 16 and (fmt.exponent_bits, fmt.bias, fmt.specials, fmt.signed, fmt.subnormals) == (8, 127, "ieee", True, True):
-        way = LEADING_BITS
-    return Constants(way, fmt.bits, _single(fmt, overflow) if way == SINGLE else _leading(fmt, overflow) if way == LEADING_BITS else _NO_SINGLE, _double(fmt, rounding, overflow), no_steps, no_codes, (0, 0, 0, 0), table)
+        way, single = SINGLE, _single(fmt, overflow)
+    elif rounding == "half_even" and _is_cut_float32(fmt):
+        way, single = LEADING_BITS, _leading(fmt, overflow)
+    return Constants(way, fmt.bits, single, _double(fmt, rounding, overflow), no_steps, no_codes, (0, 0, 0, 0), decoding(fmt))
+
+
+@lru_cache(maxsize=256)
+def decoding(fmt: Format) -> Decoding:
+    """Return the constants of decoding a format. Of the formats wider than 16 bits codes are the leading bits of a float32; they have no table."""
+    table = np.zeros(1, np.float32) if fmt.bits > 16 else fmt.values.astype(np.float32)
+    last_code = np.int64((1 << min(fmt.bits, 16)) - 1)
+    fits = isinstance(fmt, FloatFormat) and fmt.signed and fmt.gradual and fmt.mantissa_bits > 0 and fmt.bits <= 16 and fmt.emin >= -126
+    if not fits:
+        return Decoding(False, *(np.int32(0),) * 2, np.float32(0), *(np.int32(0),) * 5, last_code, fmt.bits, table)
+    return Decoding(
+        arithmetic=True,
+        mantissa_bits=np.int32(fmt.mantissa_bits),
+        bias_bits=np.int32((127 - fmt.bias) * (1 << 23)),
+        smallest=np.float32(fmt.min_subnormal),
+        max_code=np.int32(fmt.max_code),
+        infinite_code=np.int32(-1 if fmt.inf_code is None else fmt.inf_code),
+        nan_code=np.int32(-1 if fmt.nan_code is None else fmt.nan_code),
+        sign_shift=np.int32(32 - fmt.bits),
+        magnitude_bits=np.int32(fmt.magnitude_codes - 1),
+        last_code=last_code,
+        bits=fmt.bits,
+        table=table,
+    )
 
 
 def supports(fmt: Format, rounding: str) -> bool:
@@ -127,6 +168,11 @@ def _fits_single(fmt: Format) -> bool:
     if not fmt.signed or not fmt.gradual or fmt.mantissa_bits == 0 or fmt.bits > 16:
         return False
     return fmt.min_positive >= 2.0**-39 and fmt.emax + 25 - fmt.mantissa_bits <= 127
+
+
+def _is_cut_float32(fmt: Format) -> bool:
+    """Whether a format is float32 with fewer mantissa bits."""
+    return isinstance(fmt, FloatFormat) and fmt.bits >= 16 and (fmt.exponent_bits, fmt.bias, fmt.specials, fmt.signed, fmt.subnormals) == (8, 127, "ieee", True, True)
 
 
 def _emin(fmt: Format) -> int:

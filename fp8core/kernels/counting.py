@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fp8core.kernels.compiling import add_three, bits_of, compiled, float_of, inlined, summing, widened
-from fp8core.kernels.loops import spread
+from fp8core.kernels.loops import decode_line, spread
 
 STRETCH = 512
 BINADES = 288  # places for the exponents from -149 to 127 of float32; the first place is for zero and what does not count
@@ -17,7 +17,7 @@ _INFINITY = np.int32(0xFF << 23)
 _EXPONENT64 = _INFINITY64 = np.int64(0x7FF << 52)
 _BOTH_BIASES64 = np.int64(2046 << 52)
 _REST = np.int32(2**31 - 1)
-COPIES = 4  # of a histogram: neighbours that fall into one bin do not wait for each other
+COPIES = 8  # of a histogram: neighbours that fall into one bin do not wait for each other
 
 
 class Measured(NamedTuple):
@@ -28,7 +28,6 @@ class Measured(NamedTuple):
     emax: int
     above: float
     below: float
-    last_code: int
 
 
 @summing
@@ -41,12 +40,6 @@ def _sums(numbers, values, count):
         energy += values[i] * values[i]
         product += numbers[i] * values[i]
     return signal, noise, energy, product
-
-
-@inlined
-def _decoded(codes, table, last_code, line):
-    for i in range(codes.size):
-        line[i] = table[np.uint64(codes[i]) & last_code]
 
 
 @inlined
@@ -102,7 +95,7 @@ def _to_bins(numbers, values, count, bins, squares, errors):
 
 
 @compiled
-def report_rows(x, codes, columns, block_rows, block_columns, scales, table, f, sums, counts, binades, histogram):
+def report_rows(x, codes, columns, block_rows, block_columns, scales, d, f, sums, counts, binades, histogram):
     """Add what there is to say about some rows and their codes.
 
     sums: float64 (6,): of x², (x − x̂)², x̂², x·x̂, and the largest |x − x̂| and error in ulps. counts: int64 (6,): usable, flushed, zeros, NaNs,
@@ -113,13 +106,13 @@ def report_rows(x, codes, columns, block_rows, block_columns, scales, table, f, 
     stretch = min(whole, columns)
     numbers, values, squares, errors = np.empty(stretch, np.float64), np.empty(stretch, np.float64), np.empty(stretch, np.float64), np.empty(stretch, np.float64)
     finite, scale_line, decoded, bins = np.empty(stretch, np.float32), np.empty(stretch, np.float32), np.empty(stretch, np.float32), np.empty(stretch, np.int64)
-    last_code = np.uint64(f.last_code)
+    last_code = np.uint64(d.last_code)
     for row in range(rows):
         for start in range(0, columns, stretch):
             count, place = min(stretch, columns - start), row * columns + start
             part, part_codes = x[place : place + count], codes[place : place + count]
             spread(scales, row // block_rows * blocks_across, block_columns, start, count, scale_line)
-            _decoded(part_codes, table, last_code, decoded)
+            decode_line(part_codes, count, d, decoded)
             usable, flushed, zeros, nans, infs = _kept(part, decoded, scale_line, finite, numbers, values)
             largest, in_ulps, clipped = _largest_and_clipped(finite, decoded, scale_line, numbers, values, f, count)
             signal, noise, energy, product = _sums(numbers, values, count)

@@ -170,19 +170,21 @@ def uniform(seed, index):
 
 
 @inlined
-def code_book(x, steps, step_codes, specials):
-    """A float64 number as a code of a code book -> int64: how many decision points lie at or below it says which."""
-    if x != x:
-        return specials[0]
-    first, count = 0, steps.size
-    while count > 0:
-        half = count >> 1
-        goes_on = x >= steps[first + half]
-        first = first + half + 1 if goes_on else first
-        count = count - half - 1 if goes_on else half
-    code = step_codes[first]
-    if specials[1] >= 0 and code == specials[2] and bits_of(x) < 0:
-        return specials[1]
-    if x < 0 and specials[3] >= 0:
-        return specials[3]
-    return code
+def code_book(x, first, step_codes, specials):
+    """The code of a float64 number in a code book -> int64, given how many decision points lie at or below it."""
+    code = step_codes[np.uint64(first)]
+    code = specials[1] if (specials[1] >= 0) & (code == specials[2]) & (bits_of(x) < 0) else code
+    code = specials[3] if (x < 0) & (specials[3] >= 0) else code
+    return specials[0] if x != x else code
+
+
+@inlined
+def value_of_code(code, mantissa_bits, bias_bits, smallest, max_code, infinite_code, nan_code, sign_shift, magnitude_bits):
+    """The value of a code of a signed format with subnormals -> float32."""
+    magnitude = np.int32(code & magnitude_bits)
+    normal = float_of(np.int32(np.int32(magnitude << np.int32(23 - mantissa_bits)) + bias_bits))
+    value = normal if np.int32(magnitude >> mantissa_bits) > 0 else np.float32(np.float32(magnitude) * smallest)
+    value = np.float32(np.nan) if magnitude > max_code else value
+    value = np.float32(np.inf) if magnitude == infinite_code else value
+    signed = float_of(np.int32(bits_of(value) | np.int32(np.int32(code << sign_shift) & _SIGN)))
+    return np.float32(np.nan) if code == nan_code else signed

@@ -11,7 +11,7 @@ import torch
 from fp8core.codec.ladder import is_ladder
 from fp8core.formats import Format, parse_format
 from fp8core.kernels import counting, loops
-from fp8core.kernels.constants import BOOK, DOUBLE, LEADING_BITS, SINGLE, Constants, Rule, constants, exact_quotients, supports
+from fp8core.kernels.constants import BOOK, DOUBLE, LEADING_BITS, SINGLE, Constants, Rule, constants, decoding, exact_quotients, supports
 from fp8core.kernels.pool import Piece, pieces, run
 
 _PART = 1 << 16  # numbers of one block whose largest magnitude one thread looks for
@@ -109,7 +109,7 @@ def one_pass(shape: tuple[int, int], block: tuple[int, int]) -> bool:
 
 def dequantize(codes: torch.Tensor, fmt: Format, scale: torch.Tensor | None, block: tuple[int, int], result: torch.Tensor) -> int:
     """Write value times scale of every code, or the value where there is no scale, into `result` -> the largest code."""
-    source, values, table = as_flat(codes), result.view(-1).numpy(), constants(fmt, "half_even", "saturate").table
+    source, values, known = as_flat(codes), result.view(-1).numpy(), decoding(fmt)
     if not source.size:
         return 0
     rows, columns = (1, source.size) if scale is None else codes.shape
@@ -117,7 +117,7 @@ def dequantize(codes: torch.Tensor, fmt: Format, scale: torch.Tensor | None, blo
     sides = (1, 1) if scale is None else block
 
     def work(piece: Piece):
-        return loops.dequantize_rows(source[piece.numbers], piece.columns, *sides, scales[piece.blocks], fmt.bits, table, values[piece.numbers])
+        return loops.dequantize_rows(source[piece.numbers], piece.columns, *sides, scales[piece.blocks], known, values[piece.numbers])
 
     return max(run(work, pieces(rows, columns, *sides, cut_blocks=True)))
 
@@ -165,13 +165,12 @@ def measures(x: torch.Tensor, fmt: Format) -> bool:
 def report(matrix: torch.Tensor, codes: torch.Tensor, fmt: Format, scale: torch.Tensor, block: tuple[int, int]) -> Sums:
     """Compare a matrix (R, C) with its codes and scales, in one pass. The sums of pieces are added in order, however many threads there are."""
     half = fmt.ulp_at_max / 2
-    wanted = counting.Measured(fmt.mantissa_bits, fmt.emin, fmt.emax, fmt.max + half, fmt.lowest - half if fmt.signed else -np.inf, (1 << fmt.bits) - 1)
-    table = constants(fmt, "half_even", "saturate").table
+    wanted = counting.Measured(fmt.mantissa_bits, fmt.emin, fmt.emax, fmt.max + half, fmt.lowest - half if fmt.signed else -np.inf)
     source, source_codes, scales = as_flat(matrix), as_flat(codes), as_flat(scale)
 
     def work(piece: Piece):
         found = np.zeros(6), np.zeros(6, np.int64), np.zeros(counting.COPIES * counting.BINADES * 4), np.zeros((counting.COPIES, 1 << fmt.bits), np.int64)
-        counting.report_rows(source[piece.numbers], source_codes[piece.numbers], piece.columns, *block, scales[piece.blocks], table, wanted, *found)
+        counting.report_rows(source[piece.numbers], source_codes[piece.numbers], piece.columns, *block, scales[piece.blocks], decoding(fmt), wanted, *found)
         return Sums(found[0], found[1], found[2].reshape(counting.COPIES, counting.BINADES, 4).sum(axis=0), found[3].sum(axis=0))
 
     parts = run(work, pieces(*matrix.shape, *block, cut_blocks=True, threads=_REPORT_PIECES))

@@ -10,7 +10,7 @@ import numpy as np
 
 from fp8core.kernels.compiling import as_single, bits_of, compiled, float_of, inlined, magnitude_bits, widened
 from fp8core.kernels.constants import BOOK, DOUBLE, LEADING_BITS, SINGLE
-from fp8core.kernels.elements import bits_leading, code_book, code_double, code_nearest, code_single, magnitude_of, power_quotient, quotient_single, value_single
+from fp8core.kernels.elements import bits_leading, code_book, code_double, code_nearest, code_single, magnitude_of, power_quotient, quotient_single, value_of_code, value_single
 
 STRETCH = 1024  # numbers between two stages: what is read and written in one fits the first-level cache
 UNSCALED, QUOTIENT, POWER, WIDE_QUOTIENT, PRODUCT, DIVIDED = range(6)  # what is rounded: x; x / scale by way of float32, the same for powers of two, by way of float64; x · float32; x / float32
@@ -142,8 +142,14 @@ def _round_codes_double(way, f, seed, place, line, count, codes):
     """Stretch of float64 numbers -> codes."""
     double = f.double
     if way == BOOK:
+        firsts, steps, step_codes, specials = np.zeros(count, np.int64), f.steps, f.step_codes, f.specials
+        half = (steps.size + 1) >> 1
+        while half > 0:  # all numbers of the stretch take one step of the search, then all the next
+            for i in range(count):
+                firsts[i] += half if line[i] >= steps[np.uint64(firsts[i] + half - 1)] else 0
+            half >>= 1
         for i in range(count):
-            codes[i] = code_book(line[i], f.steps, f.step_codes, f.specials)
+            codes[i] = code_book(line[i], firsts[i], step_codes, specials)
     elif double.rounding == 0 and not double.parity_by_code:
         mantissa_bits, emin_bits, max_code, lowest_code, limit_code, nan_code = double.mantissa_bits, double.emin_bits, double.max_code, double.lowest_code, double.limit_code, double.nan_code
         sign_code, keeps, wraps, below, zero, first = double.sign_code, np.int64(double.zero_keeps_sign), double.wraps, double.below_zero_code, double.zero_code, double.first_code
@@ -155,14 +161,21 @@ def _round_codes_double(way, f, seed, place, line, count, codes):
 
 
 @inlined
-def _looked_up(codes, count, table, bits, out):
+def decode_line(codes, count, d, out):
     """Codes -> values."""
-    if bits > 16:
+    if d.arithmetic:
+        mantissa_bits, bias_bits, smallest, max_code, infinite_code = d.mantissa_bits, d.bias_bits, d.smallest, d.max_code, d.infinite_code
+        nan_code, sign_shift, magnitude_bits = d.nan_code, d.sign_shift, d.magnitude_bits
         for i in range(count):
-            out[i] = float_of(np.int32(codes[i] << np.int32(32 - bits)))
+            out[i] = value_of_code(np.int32(codes[i]), mantissa_bits, bias_bits, smallest, max_code, infinite_code, nan_code, sign_shift, magnitude_bits)
+    elif d.bits > 16:
+        cut = np.int64(32 - d.bits)
+        for i in range(count):
+            out[i] = float_of(np.int32(np.int64(codes[i]) << cut))
     else:
+        table, last_code = d.table, np.uint64(d.last_code)
         for i in range(count):
-            out[i] = table[codes[i]]
+            out[i] = table[np.uint64(codes[i]) & last_code]
 
 
 @inlined
@@ -202,7 +215,7 @@ def _quantize_block_row(x, row, end_row, first_place, columns, block_columns, di
             if in_double:
                 _scaled_double(stretch_x, divisor_line, arithmetic, wide, narrow)
                 _round_codes_double(way, f, seed, first_place + place, wide, count, line)
-                _looked_up(line, count, f.table, f.bits, narrow)
+                decode_line(line, count, f.decoding, narrow)
             elif way == SINGLE and arithmetic == QUOTIENT and block_columns >= columns:
                 _round_quotients_by_one(stretch_x, divisors[first_block], f.single, stretch_values)
                 continue
@@ -296,7 +309,7 @@ def scale_and_quantize_rows(x, first_place, columns, block_rows, block_columns, 
         _round_codes_double(DOUBLE, store, 0, 0, wanted, blocks_across, stored)
         for block in range(blocks_across):
             own_codes[block] = stored[block]
-        _looked_up(stored, blocks_across, store.table, store.bits, peak_values)
+        decode_line(stored, blocks_across, store.decoding, peak_values)
         inexact, fractions = 0, np.int32(0)
         for block in range(blocks_across):
             scale = np.float32(np.float64(peak_values[block]) * rule.relative_to)
@@ -312,14 +325,13 @@ def scale_and_quantize_rows(x, first_place, columns, block_rows, block_columns, 
 
 
 @compiled
-def dequantize_rows(codes, columns, block_rows, block_columns, scales, bits, table, values):
+def dequantize_rows(codes, columns, block_rows, block_columns, scales, d, values):
     """Codes -> value times scale; without scales the value. Returns the largest code, so that wrong ones can be named."""
     last_row = codes.size // columns
     blocks_across = (columns + block_columns - 1) // block_columns
     stretch = _stretch(columns, block_columns)
     line, scale_line = np.empty(stretch, np.float32), np.empty(stretch, np.float32)
     largest = np.int64(0)
-    last = np.int64((1 << bits) - 1) if bits <= 16 else np.int64(0)
     row = 0
     while row < last_row:
         end_row = min((row // block_rows + 1) * block_rows, last_row)
@@ -330,22 +342,15 @@ def dequantize_rows(codes, columns, block_rows, block_columns, scales, bits, tab
             for r in range(row, end_row):
                 place = r * columns + start
                 stretch_codes, stretch_values = codes[place : place + count], values[place : place + count]
-                most = np.int64(0)
-                for i in range(count):
-                    most = max(most, np.int64(stretch_codes[i]))
-                largest = max(largest, most)
-                if bits > 16:
+                if d.bits != 8 * codes.itemsize:
                     for i in range(count):
-                        line[i] = float_of(np.int32(np.int64(stretch_codes[i]) << np.int64(32 - bits)))
-                else:
-                    for i in range(count):
-                        line[i] = table[np.int64(stretch_codes[i]) & last]
+                        largest = max(largest, np.int64(stretch_codes[i]))
                 if scales.size:
+                    decode_line(stretch_codes, count, d, line)
                     for i in range(count):
                         stretch_values[i] = np.float32(line[i] * scale_line[i])
                 else:
-                    for i in range(count):
-                        stretch_values[i] = line[i]
+                    decode_line(stretch_codes, count, d, stretch_values)
         row = end_row
     return largest
 
