@@ -11,7 +11,7 @@ from fp8core import kernels
 from fp8core.arrays import as_integers, as_matrix, as_tensor
 from fp8core.codec import decode, exponent_of, is_clipped
 from fp8core.quantized import QuantizedTensor, prepared
-from fp8core.scaling import amax, to_blocks
+from fp8core.scaling import amax, sides, to_blocks
 
 FATES = {
     "flushed": "not zero before, zero after",
@@ -99,7 +99,14 @@ def distribution(x, q: QuantizedTensor, *, scaled: bool) -> Distribution:
     source = as_tensor(x)
     if tuple(source.shape) != q.shape:
         raise ValueError(f"x has shape {tuple(source.shape)} and q has shape {q.shape}: they are a tensor and its own quantized form")
-    fmt = q.recipe.fmt
+    fmt, codes, scale = q.recipe.fmt, as_integers(q.codes), as_tensor(q.scale)
+    if source.numel() and source.dtype != torch.float64 and not q.recipe.rotation and kernels.usable(source, codes, scale):
+        matrix = as_matrix(source)
+        block = tuple(matrix.shape) if scale.numel() == 1 else sides(matrix.shape, q.recipe.scaling.block)
+        first, table, (zeros, nans, infs) = kernels.fates(matrix, as_matrix(codes), fmt, scale, block, scaled=scaled)
+        occurring = np.flatnonzero(table.sum(axis=0))
+        found = slice(occurring[0], occurring[-1] + 1) if occurring.size else slice(0, 0)
+        return Distribution(np.arange(first, first + table.shape[1])[found], dict(zip(FATES, table[:, found], strict=True)), int(zeros), int(nans), int(infs), source.numel())
     original = as_matrix(prepared(source, q.recipe)).to(torch.float64)
     quotient = original / q.element_scale()
     original, magnitude = original.abs(), quotient.abs()

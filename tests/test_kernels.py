@@ -11,7 +11,7 @@ import torch
 
 import fp8core as fp8
 from fp8core import kernels
-from fp8core.distributions import binade_histogram
+from fp8core.distributions import FATES, binade_histogram, distribution
 from fp8core.formats import FORMATS
 from fp8core.kernels import pool
 
@@ -104,6 +104,14 @@ def test_quantizing_and_measuring_equal_the_definition(name):
         assert same_numbers(ours.dequantize(), restored), title
         assert same_numbers(fp8.fake_quantize(x, recipe, seed=5), restored), title
         assert_same_report(fp8.measure(x, ours), by_definition(fp8.measure, x, ours), title)
+        for scaled in (False, True):
+            assert_same_distribution(distribution(x, ours, scaled=scaled), by_definition(distribution, x, ours, scaled=scaled), title)
+
+
+def assert_same_distribution(ours, theirs, title) -> None:
+    assert np.array_equal(ours.binades, theirs.binades), title
+    assert all(np.array_equal(ours.counts[fate], theirs.counts[fate]) for fate in FATES), title
+    assert (ours.zeros, ours.nans, ours.infs, ours.count) == (theirs.zeros, theirs.nans, theirs.infs, theirs.count), title
 
 
 SUMMED = {"sqnr_db", "mse", "cosine", "binade_mse", "binade_sqnr_db"}

@@ -12,6 +12,8 @@ from fp8core.kernels.loops import decode_line, spread
 STRETCH = 512
 BINADES = 288  # places for the exponents from -149 to 127 of float32; the first place is for zero and what does not count
 SMALLEST = -149
+FATE_BINADES, FATE_SMALLEST = 640, -320  # quotients of two float32 numbers reach further than float32 does
+_LARGEST = np.float32(np.finfo(np.float32).max)
 _REST64 = np.int64(2**63 - 1)
 _INFINITY = np.int32(0xFF << 23)
 _EXPONENT64 = _INFINITY64 = np.int64(0x7FF << 52)
@@ -172,3 +174,56 @@ def binade_rows(x, counts, specials):
                 magnitude = np.int32(bits_of(np.float32(widened(part[i]))) & _REST)
                 if 0 < magnitude < 1 << 23:
                     counts[0, (bits_of(np.float64(float_of(magnitude))) >> 52) - np.int64(1022 + SMALLEST)] += 1
+
+
+class Fates(NamedTuple):
+    """What tells the fates of numbers apart, on the scale of the format: below `normal_from` are subnormal numbers, beyond the other two clipped ones."""
+
+    normal_from: float
+    above: float
+    below: float
+    by_quotient: bool
+
+
+@inlined
+def _to_fates(x, decoded, scale_line, f, places):
+    """Fill a line with the places fate · FATE_BINADES + binade, the first for what has no binade -> zeros, NaNs, infinities."""
+    zeros, nans, infs = np.int64(0), np.int64(0), np.int64(0)
+    one, none = np.int64(1), np.int64(0)
+    normal_from, above, below, by_quotient = f.normal_from, f.above, f.below, f.by_quotient
+    for i in range(x.size):
+        number = np.float64(widened(x[i]))
+        quotient = number / np.float64(scale_line[i])
+        fate = one if abs(quotient) < normal_from else one + one
+        fate = none if decoded[i] == 0 else fate
+        fate = one + one + one if (quotient > above) | (quotient < below) else fate
+        restored = np.float32(decoded[i] * scale_line[i])
+        fate = fate if abs(restored) <= _LARGEST else one + one + one + one
+        binned = bits_of(quotient if by_quotient else number) & _REST64
+        exponent = (binned >> 52) - np.int64(1022 + FATE_SMALLEST)
+        counts = (binned != 0) & (binned < _INFINITY64)
+        places[i] = fate * FATE_BINADES + exponent if counts else none
+        zeros += one if number == 0 else none
+        nans += one if number != number else none
+        infs += one if abs(number) == np.inf else none
+    return zeros, nans, infs
+
+
+@compiled
+def fate_rows(x, codes, columns, block_rows, block_columns, scales, d, f, counts, specials):
+    """Count numbers by fate and binade: counts int64 (copies, 5 · FATE_BINADES), specials int64 (3,): zeros, NaNs and infinities."""
+    rows, blocks_across = x.size // columns, (columns + block_columns - 1) // block_columns
+    whole = STRETCH // block_columns * block_columns if 1 < block_columns <= STRETCH else STRETCH
+    stretch = min(whole, columns)
+    scale_line, decoded, places = np.empty(stretch, np.float32), np.empty(stretch, np.float32), np.empty(stretch, np.int64)
+    for row in range(rows):
+        for start in range(0, columns, stretch):
+            count, place = min(stretch, columns - start), row * columns + start
+            spread(scales, row // block_rows * blocks_across, block_columns, start, count, scale_line)
+            decode_line(codes[place : place + count], count, d, decoded)
+            zeros, nans, infs = _to_fates(x[place : place + count], decoded, scale_line, f, places)
+            specials[0] += zeros
+            specials[1] += nans
+            specials[2] += infs
+            for i in range(count):
+                counts[np.uint64(i & (COPIES - 1)), np.uint64(places[i])] += 1

@@ -19,7 +19,7 @@ _REPORT_PIECES = 8  # a report is summed in the same pieces whatever the number 
 _NOTHING = np.zeros(0, np.float32)
 _STORED = {8: np.uint8, 16: np.uint16, 32: np.uint32}
 _NO_CODES = np.zeros(0, np.uint8)
-__all__ = ["Rule", "binades", "dequantize", "measures", "one_pass", "peaks", "quantize_blocks", "report", "round_flat", "scale_and_quantize_blocks", "supports"]
+__all__ = ["Rule", "binades", "dequantize", "fates", "measures", "one_pass", "peaks", "quantize_blocks", "report", "round_flat", "scale_and_quantize_blocks", "supports"]
 
 
 def as_flat(x: torch.Tensor) -> np.ndarray:
@@ -178,6 +178,26 @@ def report(matrix: torch.Tensor, codes: torch.Tensor, fmt: Format, scale: torch.
     return Sums(sums, *(sum(getattr(part, name) for part in parts) for name in ("counts", "binades", "histogram")))
 
 
+def fates(matrix: torch.Tensor, codes: torch.Tensor, fmt: Format, scale: torch.Tensor, block: tuple[int, int], *, scaled: bool) -> tuple[int, np.ndarray, np.ndarray]:
+    """Count the numbers of a matrix (R, C), not float64, by fate and binade, of the numbers or of numbers / scale; see `distributions.distribution`.
+
+    Returns:
+        the exponent of the first binade; counts, int64 (5, binades); zeros, NaNs and infinities.
+    """
+    half = fmt.ulp_at_max / 2
+    wanted = counting.Fates(0.0 if fmt.min_subnormal is None else fmt.min_normal, fmt.max + half, fmt.lowest - half if fmt.signed else -np.inf, scaled)
+    source, source_codes, scales = as_flat(matrix), as_flat(codes), as_flat(scale)
+
+    def work(piece: Piece):
+        counts, specials = np.zeros((counting.COPIES, 5 * counting.FATE_BINADES), np.int64), np.zeros(3, np.int64)
+        counting.fate_rows(source[piece.numbers], source_codes[piece.numbers], piece.columns, *block, scales[piece.blocks], decoding(fmt), wanted, counts, specials)
+        return counts.sum(axis=0), specials
+
+    parts = run(work, pieces(*matrix.shape, *block, cut_blocks=True))
+    counts, specials = (sum(part[place] for part in parts) for place in (0, 1))
+    return counting.FATE_SMALLEST, counts.reshape(5, -1)[:, 1:], specials
+
+
 def binades(x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Count the numbers of a tensor, not float64, by the binade of their magnitude -> counts from 2^-149 on, and zeros, NaNs and infinities."""
     source = as_flat(x)
@@ -201,6 +221,7 @@ def warm() -> None:
             round_flat(source, fmt, "half_even", "saturate", 0, codes=codes)
         scale_and_quantize_blocks(x, block, fmt, "half_even", "saturate", 0, Rule(1.0, 0.0, 0, 0.0, 1.0, 1.0, False), fmt, codes=codes)
         dequantize(codes, fmt, torch.ones(2, 1), block, values)
+        fates(x, codes, fmt, torch.ones(2, 1), block, scaled=True)
         if measures(x, fmt):
             report(x, codes, fmt, torch.ones(2, 1), block)
     peaks(x, (1, 32), "ignored")
