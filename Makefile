@@ -36,13 +36,16 @@ $(VENV)/bin/python:
 	echo "$$found -m venv $(VENV)"; \
 	"$$found" -m venv $(VENV) || { rm -rf $(VENV); echo "$$found cannot make a virtual environment: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 1; }
 
+# The loops of fp8core are compiled once, here, so that no visitor waits for it.
 $(APP): requirements.txt | $(VENV)/bin/python
 	$(PIP) -r requirements.txt
+	$(VENV)/bin/python -m fp8core compile
 	@touch $@
 
 # One call with every pin, so that no package of the tests can move one of the app.
 $(TESTS): requirements.txt requirements-test.txt | $(VENV)/bin/python
 	$(PIP) -r requirements-test.txt
+	$(VENV)/bin/python -m fp8core compile
 	@touch $(APP) $@
 
 # A Chromium is already there, or the system's package manager brings it, or Playwright does.

@@ -1,11 +1,15 @@
-"""The command line: python -m fp8core formats | recipes | hardware | bench | conformance."""
+"""The command line: python -m fp8core formats | recipes | hardware | bench | bench kernels | compile | conformance."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
+from pathlib import Path
 
-from fp8core import FORMATS, bench, conformance
+from fp8core import FORMATS, bench, conformance, kernels
+from fp8core.bench import kernel_jobs
+from fp8core.bench import kernels as kernel_bench
 from fp8core.formats import parse_format
 from fp8core.hardware import CPU_FLAGS, CPU_OPERANDS, probe
 from fp8core.recipes import LIBRARIES, parse_recipe
@@ -42,6 +46,17 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--save", metavar="FILE", help="write the results as JSON")
     measure.add_argument("--note", default="", help="a sentence about this machine, kept in the file")
     measure.set_defaults(command=_bench)
+    passes = measure.add_subparsers(metavar="[kernels]").add_parser("kernels", help="time the one-pass kernels, the floor that memory sets, and other packages")
+    passes.add_argument("--numbers", type=int, default=kernel_bench.NUMBERS, help=f"how many float32 numbers, {kernel_bench.NUMBERS} if not given")
+    passes.add_argument("--threads", type=int, default=kernel_bench.THREADS)
+    passes.add_argument("--repeats", type=int, default=kernel_bench.REPEATS, help="rounds; each measures everything once")
+    passes.add_argument("--only", metavar="JOB,...", help=f"jobs, or all of these kinds: {', '.join(kernel_jobs.OPERATIONS)}")
+    passes.add_argument("--no-peers", action="store_true", help="only ours and the floor")
+    passes.add_argument("--largest", action="store_true", help=f"{kernel_jobs.LARGEST.numbers} numbers among the sizes too")
+    passes.add_argument("--csv", metavar="FILE", help="write the results as CSV")
+    passes.set_defaults(command=_bench_kernels)
+    compile_loops = commands.add_parser("compile", help="compile the one-pass loops now, half a minute once, and not when they are first used")
+    compile_loops.set_defaults(command=_compile)
     check = commands.add_parser("conformance", help="compare formats and recipes with the implementations of others that are installed")
     check.add_argument("--format", action="append", default=[], metavar="NAME", help="only this format, or pattern; may be given again")
     check.add_argument("--recipe", action="append", default=[], metavar="NAME", help="only this recipe; may be given again")
@@ -115,6 +130,50 @@ def _bench(options: argparse.Namespace) -> None:
     _print_table(rows)
     if options.save:
         bench.save(results, options.save, options.note)
+
+
+def _bench_kernels(options: argparse.Namespace) -> None:
+    names = [name.strip() for name in (options.only or "").split(",") if name.strip()]
+    if options.only is not None and not names:
+        raise ValueError(f"--only {options.only!r} names no job")
+    if options.csv and not Path(options.csv).absolute().parent.is_dir():
+        raise ValueError(f"--csv {options.csv!r}: there is no such folder")
+    jobs = kernel_jobs.select(names, largest=options.largest)
+    peers = () if options.no_peers else tuple(kernel_bench.PEERS)
+    results = kernel_bench.run(jobs, options.numbers, options.threads, options.repeats, peers=peers, progress=_progress if sys.stderr.isatty() else None)
+    print(f"{results[0].host}; {results[0].date}")
+    print(f"{options.numbers} float32 numbers, {options.threads} threads, {options.repeats} rounds: medians with p20-p80; ours with a preallocated result")
+    print(f"the floor is a copy of as many bytes as the job reads and writes once; goals are for {kernel_bench.NUMBERS} numbers and {kernel_bench.THREADS} threads")
+    rows = [("job", "subject", "ms", "ms, allocated", "floor ms", "x floor", "ours x faster", "ns/number", "runs", "goal", "verdict", "note")]
+    for result in results:
+        job = result.job if result.subject not in kernel_bench.PEERS else ""
+        subject = f"{result.subject} {result.version}".strip()
+        if result.refusal:
+            rows.append((job, subject, "not run:", result.refusal))
+            continue
+        spreads = (result.call_ms, result.allocated_ms, result.floor_ms, result.times_floor, result.times_faster)
+        nanoseconds = "-" if result.ns_per_number is None else f"{result.ns_per_number:.3g}"
+        goal = "-" if result.goal is None else f"{kernel_jobs.AIMS[result.aim]} {result.goal:g} {result.aim}"
+        verdict = f"{_figure(result.reached)}, {result.verdict}" if result.verdict else "-"
+        rows.append((job, subject, *map(_spread, spreads), nanoseconds, result.runs or "-", goal, verdict, result.note))
+    _print_table(rows)
+    if options.csv:
+        kernel_bench.save_csv(results, options.csv)
+
+
+def _spread(spread: bench.Spread | None) -> str:
+    return "-" if spread is None else f"{_figure(spread.median)} ({_figure(spread.p20)}-{_figure(spread.p80)})"
+
+
+def _figure(value: float) -> str:
+    """Three digits, and never an exponent from 0.0001 on."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _compile(options: argparse.Namespace) -> None:
+    started = time.perf_counter()
+    kernels.warm()
+    print(f"the loops are ready, after {time.perf_counter() - started:.1f} s")
 
 
 def _conformance(options: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ import os
 import streamlit as st
 import torch
 
+from fp8core import kernels
 from fp8core.grid import Spacing, spacing
 from fp8core.models import load_weights
 from fp8core.samples import SAMPLES, make_sample
@@ -24,6 +25,7 @@ def prepare_server() -> None:
     """
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(min(torch.get_num_threads(), usable))
+    kernels.warm_in_background()
     gc.collect()
     gc.freeze()
 
