@@ -2,7 +2,7 @@
 
     fmt   = parse_format("e4m3fn")          which numbers exist
     codes = encode(x, fmt)                  numbers -> codes; decode(codes, fmt) goes back
-    y     = round_to(x, fmt)                both at once
+    y     = round_to(x, fmt)                both at once; pack(codes, bits) stores FP4 and FP6 without gaps
     q     = quantize(x, "mxfp8_e4m3")       amax -> scale -> codes, by a recipe; amax=… from calibration
     x_hat = q.dequantize()                  decode(codes) · scale; fake_quantize(x, recipe) does both at once
     r     = measure(x, q)                   what was lost
@@ -10,7 +10,7 @@
 """
 
 from fp8core import calibration, gemm
-from fp8core.codec import OVERFLOWS, ROUNDINGS, decode, encode, round_to
+from fp8core.codec import OVERFLOWS, ROUNDINGS, decode, encode, pack, round_to, unpack
 from fp8core.formats import FAMILIES, FORMATS, FloatFormat, Format, IntFormat, TableFormat, parse_format
 from fp8core.metrics import ErrorReport, cosine, measure, sqnr_db
 from fp8core.quantized import QuantizedTensor, fake_quantize, quantize
@@ -20,6 +20,6 @@ from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES, ScaleSpec
 __all__ = [
     "FAMILIES", "FORMATS", "GRANULARITIES", "OVERFLOWS", "RECIPES", "ROUNDINGS", "SCALE_FORMATS", "SCALE_RULES",
     "ErrorReport", "FloatFormat", "Format", "IntFormat", "QuantizedTensor", "Recipe", "ScaleSpec", "TableFormat",
-    "calibration", "cosine", "decode", "encode", "fake_quantize", "gemm", "make_recipe", "measure", "parse_format", "parse_granularity", "parse_recipe",
-    "quantize", "round_to", "sqnr_db",
+    "calibration", "cosine", "decode", "encode", "fake_quantize", "gemm", "make_recipe", "measure", "pack", "parse_format", "parse_granularity", "parse_recipe",
+    "quantize", "round_to", "sqnr_db", "unpack",
 ]  # fmt: skip

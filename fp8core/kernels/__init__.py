@@ -13,7 +13,7 @@ from contextvars import ContextVar
 
 import torch
 
-JOBS = ("Rule", "binades", "dequantize", "fates", "measures", "one_pass", "peaks", "report", "quantize_blocks", "round_flat", "scale_and_quantize_blocks", "supports")
+JOBS = ("Rule", "binades", "dequantize", "fates", "measures", "one_pass", "pack", "peaks", "report", "quantize_blocks", "round_flat", "scale_and_quantize_blocks", "supports", "unpack")
 
 _set_aside: ContextVar[bool] = ContextVar("kernels_set_aside", default=False)
 _getting_ready = threading.Event()

@@ -19,7 +19,7 @@ _REPORT_PIECES = 8  # a report is summed in the same pieces whatever the number 
 _NOTHING = np.zeros(0, np.float32)
 _STORED = {8: np.uint8, 16: np.uint16, 32: np.uint32}
 _NO_CODES = np.zeros(0, np.uint8)
-__all__ = ["Rule", "binades", "dequantize", "fates", "measures", "one_pass", "peaks", "quantize_blocks", "report", "round_flat", "scale_and_quantize_blocks", "supports"]
+__all__ = ["Rule", "binades", "dequantize", "fates", "measures", "one_pass", "pack", "peaks", "quantize_blocks", "report", "round_flat", "scale_and_quantize_blocks", "supports", "unpack", "warm"]
 
 
 def as_flat(x: torch.Tensor) -> np.ndarray:
@@ -55,6 +55,8 @@ def quantize_blocks(
         occupied: blocks that hold a finite number other than zero, where that is known: only their scales decide on the arithmetic.
     """
     known = constants(fmt, rounding, overflow)
+    if tuple(block) == tuple(matrix.shape):  # one scale for all: they may lie in one row as well
+        matrix, block = matrix.reshape(1, -1), (1, matrix.numel())
     if multiplier is not None:
         arithmetic, divisors = loops.PRODUCT, multiplier
     elif divisor is not None:
@@ -120,6 +122,27 @@ def dequantize(codes: torch.Tensor, fmt: Format, scale: torch.Tensor | None, blo
         return loops.dequantize_rows(source[piece.numbers], piece.columns, *sides, scales[piece.blocks], known, values[piece.numbers])
 
     return max(run(work, pieces(rows, columns, *sides, cut_blocks=True)))
+
+
+def pack(codes: torch.Tensor, bits: int, packed: torch.Tensor) -> None:
+    """Write codes without gaps; see `codec.packing`."""
+    source, result = codes.numpy(), packed.numpy()
+    run(lambda part: loops.pack_codes(source[part], bits, result[_bytes_of(part, bits)]), _groups(source.size))
+
+
+def unpack(packed: torch.Tensor, bits: int, codes: torch.Tensor) -> None:
+    """Undo `pack`."""
+    source, result = packed.numpy(), codes.numpy()
+    run(lambda part: loops.unpack_codes(source[_bytes_of(part, bits)], bits, result[part]), _groups(result.size))
+
+
+def _groups(count: int) -> list[slice]:
+    """Parts of so many codes, which begin with a byte."""
+    return [slice(first, min(first + 8 * _PART, count)) for first in range(0, count, 8 * _PART)]
+
+
+def _bytes_of(part: slice, bits: int) -> slice:
+    return slice(part.start * bits // 8, -(-part.stop * bits // 8))
 
 
 def peaks(matrix: torch.Tensor, block: tuple[int, int], non_finite: str) -> torch.Tensor:
@@ -227,6 +250,9 @@ def warm() -> None:
     peaks(x, (1, 32), "ignored")
     peaks(x.double(), (1, 32), "ignored")
     binades(x)
+    packed = torch.empty(32, dtype=torch.uint8)
+    pack(torch.ones(64, dtype=torch.uint8), 4, packed)
+    unpack(packed, 4, torch.empty(64, dtype=torch.uint8))
 
 
 def _bits_of(dtype: torch.dtype, non_finite: str):

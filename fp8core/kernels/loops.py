@@ -191,15 +191,18 @@ def _quantize_block_row(x, row, end_row, first_place, columns, block_columns, di
     narrow, other, wide, line, divisor_line, scale_line = buffers
     stretch = narrow.size
     in_double = way in (DOUBLE, BOOK)
-    for start in range(0, columns, stretch):
-        count = min(stretch, columns - start)
-        if arithmetic != UNSCALED and not (values.size and way == SINGLE and arithmetic == QUOTIENT and block_columns >= columns):
-            spread(divisors, first_block, block_columns, start, count, divisor_line)
-            if values.size and (in_double or arithmetic in (PRODUCT, DIVIDED)):
-                spread(scales, first_block, block_columns, start, count, scale_line)
-        for r in range(row, end_row):
-            place = r * columns + start
+    one_scale = values.size > 0 and way == SINGLE and arithmetic == QUOTIENT and block_columns >= columns
+    for r in range(row, end_row):
+        for start in range(0, columns, stretch):
+            count, place = min(stretch, columns - start), r * columns + start
             stretch_x = x[place : place + count]
+            if arithmetic != UNSCALED and block_columns == 1:
+                here = first_block + start
+                divisor_line, scale_line = divisors[here : here + count], scales[here : here + count]
+            elif arithmetic != UNSCALED and not one_scale:
+                spread(divisors, first_block, block_columns, start, count, divisor_line)
+                if values.size and (in_double or arithmetic in (PRODUCT, DIVIDED)):
+                    spread(scales, first_block, block_columns, start, count, scale_line)
             if codes.size:
                 stretch_codes = codes[place : place + count]
                 if in_double:
@@ -216,7 +219,7 @@ def _quantize_block_row(x, row, end_row, first_place, columns, block_columns, di
                 _scaled_double(stretch_x, divisor_line, arithmetic, wide, narrow)
                 _round_codes_double(way, f, seed, first_place + place, wide, count, line)
                 decode_line(line, count, f.decoding, narrow)
-            elif way == SINGLE and arithmetic == QUOTIENT and block_columns >= columns:
+            elif one_scale:
                 _round_quotients_by_one(stretch_x, divisors[first_block], f.single, stretch_values)
                 continue
             elif way == SINGLE and (arithmetic in (QUOTIENT, POWER)):
@@ -332,26 +335,20 @@ def dequantize_rows(codes, columns, block_rows, block_columns, scales, d, values
     stretch = _stretch(columns, block_columns)
     line, scale_line = np.empty(stretch, np.float32), np.empty(stretch, np.float32)
     largest = np.int64(0)
-    row = 0
-    while row < last_row:
-        end_row = min((row // block_rows + 1) * block_rows, last_row)
+    for r in range(last_row):
         for start in range(0, columns, stretch):
-            count = min(stretch, columns - start)
+            count, place = min(stretch, columns - start), r * columns + start
+            stretch_codes, stretch_values = codes[place : place + count], values[place : place + count]
+            if d.bits != 8 * codes.itemsize:
+                for i in range(count):
+                    largest = max(largest, np.int64(stretch_codes[i]))
             if scales.size:
-                spread(scales, row // block_rows * blocks_across, block_columns, start, count, scale_line)
-            for r in range(row, end_row):
-                place = r * columns + start
-                stretch_codes, stretch_values = codes[place : place + count], values[place : place + count]
-                if d.bits != 8 * codes.itemsize:
-                    for i in range(count):
-                        largest = max(largest, np.int64(stretch_codes[i]))
-                if scales.size:
-                    decode_line(stretch_codes, count, d, line)
-                    for i in range(count):
-                        stretch_values[i] = np.float32(line[i] * scale_line[i])
-                else:
-                    decode_line(stretch_codes, count, d, stretch_values)
-        row = end_row
+                spread(scales, r // block_rows * blocks_across, block_columns, start, count, scale_line)
+                decode_line(stretch_codes, count, d, line)
+                for i in range(count):
+                    stretch_values[i] = np.float32(line[i] * scale_line[i])
+            else:
+                decode_line(stretch_codes, count, d, stretch_values)
     return largest
 
 
@@ -388,3 +385,26 @@ def peak_rows(x, columns, block_rows, block_columns, most, peaks):
     for block_row in range((rows + block_rows - 1) // block_rows):
         row = block_row * block_rows
         _peaks_of(x, row, min(row + block_rows, rows), columns, block_columns, most, peaks[block_row * blocks_across : (block_row + 1) * blocks_across])
+
+
+@compiled
+def pack_codes(codes, bits, packed):
+    """Write codes of some bits one after the other: eight of them fill as many bytes as one has bits."""
+    for group in range((codes.size + 7) // 8):
+        together = np.uint64(0)
+        for i in range(min(8, codes.size - 8 * group)):
+            together |= np.uint64(codes[8 * group + i]) << np.uint64(i * bits)
+        for i in range(min(bits, packed.size - bits * group)):
+            packed[bits * group + i] = np.uint8((together >> np.uint64(8 * i)) & np.uint64(255))
+
+
+@compiled
+def unpack_codes(packed, bits, codes):
+    """Undo `pack_codes`."""
+    last = np.uint64((1 << bits) - 1)
+    for group in range((codes.size + 7) // 8):
+        together = np.uint64(0)
+        for i in range(min(bits, packed.size - bits * group)):
+            together |= np.uint64(packed[bits * group + i]) << np.uint64(8 * i)
+        for i in range(min(8, codes.size - 8 * group)):
+            codes[8 * group + i] = np.uint8((together >> np.uint64(i * bits)) & last)
