@@ -43,12 +43,14 @@ class Sample:
     Args:
         label: name for people.
         description: where one meets such a tensor, in one sentence.
-        draw: draw(rng, shape, tail) -> array; `tail` is ignored by all but the heavy-tailed one.
+        draw: draw(rng, shape, tail) -> array.
+        settings: arguments of `make_sample` that its numbers depend on, beside the shape.
     """
 
     label: str
     description: str
     draw: _Draw
+    settings: tuple[str, ...] = ("seed", "outlier", "outlier_share")
 
 
 SAMPLES = {
@@ -71,6 +73,7 @@ SAMPLES = {
         "Student's t (heavy tails)",
         "Rare numbers lie far out, the further the fewer degrees of freedom: activations and gradients of large networks.",
         lambda rng, shape, tail: rng.standard_t(tail, shape),
+        ("seed", "outlier", "outlier_share", "tail"),
     ),
     "lognormal_gradient": Sample(
         "Gradients (log-normal)",

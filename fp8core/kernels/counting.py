@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fp8core.kernels.compiling import add_three, bits_of, compiled, float_of, inlined, summing, widened
-from fp8core.kernels.loops import decode_line, spread
+from fp8core.kernels.stages import decode_line, spread
 
 STRETCH = 512
 BINADES = 288  # places for the exponents from -149 to 127 of float32; the first place is for zero and what does not count

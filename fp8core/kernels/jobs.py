@@ -13,6 +13,7 @@ from fp8core.formats import Format, parse_format
 from fp8core.kernels import counting, loops
 from fp8core.kernels.constants import BOOK, DOUBLE, LEADING_BITS, SINGLE, Constants, Rule, constants, decoding, exact_quotients, supports
 from fp8core.kernels.pool import Piece, pieces, run
+from fp8core.kernels.stages import DIVIDED, PRODUCT, QUOTIENT, UNSCALED, WIDE_QUOTIENT
 
 _PART = 1 << 16  # numbers of one block whose largest magnitude one thread looks for
 _REPORT_PIECES = 8  # a report is summed in the same pieces whatever the number of threads
@@ -37,7 +38,7 @@ def round_flat(x: torch.Tensor, fmt: Format, rounding: str, overflow: str, seed:
     source, values, codes = as_flat(x), _flat_or(values, _NOTHING), _flat_or(codes, _NO_CODES)
 
     def work(piece: Piece):
-        _quantize(known, source, piece, 1, piece.columns, _NOTHING, _NOTHING, loops.UNSCALED, seed, values, codes)
+        _quantize(known, source, piece, 1, piece.columns, _NOTHING, _NOTHING, UNSCALED, seed, values, codes)
 
     run(work, pieces(1, source.size, 1, 1) if source.size else [])
 
@@ -58,12 +59,12 @@ def quantize_blocks(
     if tuple(block) == tuple(matrix.shape):  # one scale for all: they may lie in one row as well
         matrix, block = matrix.reshape(1, -1), (1, matrix.numel())
     if multiplier is not None:
-        arithmetic, divisors = loops.PRODUCT, multiplier
+        arithmetic, divisors = PRODUCT, multiplier
     elif divisor is not None:
-        arithmetic, divisors = loops.DIVIDED, divisor
+        arithmetic, divisors = DIVIDED, divisor
     else:
         single = known.way == SINGLE and matrix.dtype != torch.float64 and exact_quotients(scale, occupied)
-        arithmetic, divisors = (loops.QUOTIENT if single else loops.WIDE_QUOTIENT), scale
+        arithmetic, divisors = (QUOTIENT if single else WIDE_QUOTIENT), scale
         if not single and known.way != BOOK:
             known = known._replace(way=DOUBLE)
     source, values, codes = as_flat(matrix), _flat_or(values, _NOTHING), _flat_or(codes, _NO_CODES)
