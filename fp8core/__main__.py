@@ -183,16 +183,26 @@ def _conformance(options: argparse.Namespace) -> int:
     rows = [("", *names)]
     for subject in dict.fromkeys((result.kind, result.subject) for result in results):
         mine = [result for result in results if (result.kind, result.subject) == subject]
-        rows.append((subject[1], *(_cell([result for result in mine if result.oracle == name]) for name in names)))
+        if mine[0].status == "not covered":
+            rows.append((subject[1], f"no oracle: {mine[0].note}"))
+        else:
+            rows.append((subject[1], *(_cell([result for result in mine if result.oracle == name]) for name in names)))
     _print_table(rows)
     versions = conformance.installed_versions()
     for name in names:
-        print(f"{name}: {versions[name]} installed, {conformance.ORACLES[name].version} is what this was last compared with" if name in versions else f"{name}: {conformance.ORACLES[name].advice}")
+        oracle = conformance.ORACLES[name]
+        package = "" if name == oracle.package else f" ({oracle.trusted_for}; package {oracle.package})"
+        print(f"{name}{package}: {versions[name]} installed, {oracle.version} is what this was last compared with" if name in versions else f"{name}{package}: {oracle.advice}")
+    for result in results:
+        if result.status == "not installed" and result.oracle in versions:
+            print(f"{result.subject}, {result.oracle}: {result.note}")
     for divergence, seen in conformance.divergences_seen(results).items():
-        print(f"known difference from {' and '.join(divergence.oracles)}, {seen.state}: {divergence.where}: ours {divergence.ours}; theirs {divergence.theirs}")
+        print(f"known difference from {' and '.join(divergence.oracles)}, {seen.state}: {divergence.where}: ours {divergence.ours}; theirs {divergence.theirs}; {divergence.reason}")
     failed = [result for result in results if result.status == "failed"]
     for result in failed:
         print(f"MISMATCH {result.subject}, {result.oracle}, {result.aspect}: {result.mismatches} of {result.compared}; first: {result.first.input}: ours {result.first.ours}, theirs {result.first.theirs}")
+    if not any(result.compared for result in results):
+        raise ValueError("nothing was compared: see the reasons above")
     print(f"{sum(result.compared for result in results)} codes and numbers compared, {sum(result.mismatches for result in results)} mismatches")
     return 1 if failed else 0
 

@@ -46,7 +46,7 @@ def test_mse_is_that_of_every_number_rounded(fmt, tensor):
         brute.append(float(((x.double() - restored) ** 2).mean()))
     assert found.thresholds == pytest.approx(float(x.abs().max()) * np.array(shares), rel=1e-15)
     np.testing.assert_allclose(found.losses, brute, rtol=1e-3, atol=1e-12 * float((x.double() ** 2).mean()))
-    assert found.amax == found.thresholds[int(np.argmin(found.losses))]
+    assert found.amax == found.thresholds[found.losses == found.losses.min()][-1]
 
 
 def plain_entropy(x, fmt, bins=2048):
@@ -263,3 +263,24 @@ def test_rotations_that_do_not_exist_are_refused(bad):
         Rotation("", **bad)
     with pytest.raises(ValueError, match="not one of"):
         rotate([1.0], "hadamard17")
+
+
+@pytest.mark.parametrize(("count", "percentile", "place"), [(1000, 99.9, 999), (2000, 99.9, 1998), (100_000, 99.9, 99_900), (100, 7, 7), (1000, 99.99, 1000)])
+def test_a_percentile_that_is_a_whole_number_of_numbers_takes_no_more(count, percentile, place):
+    assert calibrate(np.arange(1.0, count + 1), "int8", "percentile", percentile=percentile).amax == place
+
+
+def test_numbers_that_an_unsigned_format_cannot_hold_are_counted():
+    x = np.random.default_rng(0).standard_normal(2000)
+    found = calibrate(x, "ue4m4", "mse")
+    assert found.lost == np.count_nonzero(x < 0) / 2000
+    assert np.isclose(found.losses[-1], np.mean((x[x >= 0] - fp8.round_to(x[x >= 0] / (found.thresholds[-1] / fp8.parse_format("ue4m4").max), "ue4m4") * (found.thresholds[-1] / fp8.parse_format("ue4m4").max)) ** 2), rtol=1e-4)
+
+
+def test_of_equal_losses_the_threshold_that_clips_least_is_chosen():
+    assert calibrate([3e-39, 1e-40], "e4m3fn", "mse").amax == 3e-39
+
+
+def test_numbers_beyond_float32_are_refused():
+    with pytest.raises(ValueError, match=r"the largest magnitude is 1e\+300: scales are float32 numbers, which end at 3.4028e38"):
+        calibrate(np.array([1.0, 1e300]), "e4m3fn", "mse")

@@ -240,5 +240,21 @@ def test_the_command_refuses_bad_names(capsys):
 
 def test_the_command_says_what_is_not_installed(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "gfloat", None)
-    assert main(["conformance", "--format", "e2m5", "--oracle", "gfloat"]) == 0
+    assert main(["conformance", "--format", "e2m5", "--oracle", "gfloat", "--oracle", "numpy", "--format", "int4"]) == 0
     assert "not installed: pip install gfloat==0.5.2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--recipe", "te_nvfp4_rht"], "no oracle: rotated or rounded at random"),
+        (["--format", "hif8", "--oracle", "torch"], "no oracle: none of the oracles asked has it"),
+        (["--recipe", "torchao_blockwise_1x128"], "torchao_blockwise_1x128"),
+    ],
+)
+def test_where_nothing_is_compared_the_command_does_not_pass(capsys, arguments, words):
+    code = main(["conformance", *arguments])
+    said = capsys.readouterr()
+    assert words in said.out
+    assert code == (0 if "mismatches" in said.out else 2)
+    assert code == 0 or "nothing was compared" in said.err

@@ -94,3 +94,23 @@ def test_one_name_with_two_tables_is_two_formats():
     assert a == TableFormat("mine", "another title", table=(0.0, 1.0))
     assert (fp8.round_to(3.0, a), fp8.round_to(3.0, b)) == (1.0, 3.0)
     assert parse_format("table(nan,0,1)") == parse_format("table(nan,0,1)")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("NF4", "'NF4' is not a format: did you mean nf4"),
+        ("E4M3FN", "did you mean e4m3fn"),
+        ("int٥", "'int٥' is not a format"),
+        ("table(1e39,1,2)", "1e\\+39 is beyond float32"),
+        ("binary1p1", "a signed format has at least 2 bits"),
+    ],
+)
+def test_a_bad_name_says_what_is_wrong(name, words):
+    with pytest.raises(ValueError, match=words):
+        fp8.parse_format(name)
+
+
+def test_a_recipe_that_is_nearly_known_is_suggested():
+    with pytest.raises(ValueError, match="did you mean mxfp8_e4m3"):
+        fp8.parse_recipe("MXFP8_E4M3")

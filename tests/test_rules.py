@@ -30,3 +30,17 @@ def test_every_rule_says_what_it_is():
         assert rule.non_finite in NON_FINITE
         if rule.compute is not None:
             assert "Source:" in rule.compute.__doc__ and rule.scale_formats, name
+
+
+@pytest.mark.parametrize("rule", SCALE_RULES)
+def test_every_format_goes_with_a_rule_or_is_refused_by_name(rule):
+    x = np.float32([[1e-30, 1.0, 3.0, 1e30] * 8, [0.0] * 32])
+    for fmt in fp8.FORMATS.values():
+        for scale_format in SCALE_RULES[rule].scale_formats or ("float32",):
+            try:
+                recipe = fp8.make_recipe(fmt, fp8.ScaleSpec((1, 16), rule, scale_format))
+            except ValueError as error:
+                assert f"cannot scale {fmt.name}" in str(error)
+                continue
+            with np.errstate(all="ignore"):
+                assert fp8.quantize(x, recipe).dequantize().shape == x.shape

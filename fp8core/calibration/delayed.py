@@ -31,7 +31,8 @@ class DelayedState:
     Args:
         history: amax of past steps, oldest first, at most `history_length`; the scale follows from these.
         scale: decode multiplier that the next step uses, a float32 number.
-        amax: what `quantize` is to be given as amax with a scaling of rule te_delayed, so that it uses this scale.
+        amax: what `quantize` is to be given as amax with a scaling of rule te_delayed, so that it uses this scale; held at float32's
+            largest number, which a loud step with a wide margin would pass: then `quantize` uses a smaller scale.
         kept: the history gave no finite amax above zero, so that the scale is that of the step before.
     """
 
@@ -110,9 +111,9 @@ class DelayedScaling:
         chosen = amax if self.algorithm == "most_recent" else max((each for each in history if not math.isnan(each)), default=math.nan)
         if not 0 < chosen < math.inf:
             return DelayedState(history, state.scale, state.amax, True)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", divide="ignore"):
             encode_scale = np.float32(self.fmt.max * 2.0**-self.margin) / np.float32(chosen)
-        scale = np.float32(1) / min(encode_scale, np.float32(_FLOAT32_MAX))
+            scale = np.float32(1) / min(encode_scale, np.float32(_FLOAT32_MAX))
         return DelayedState(history, float(scale), min(chosen * 2.0**self.margin, _FLOAT32_MAX), False)
 
 
@@ -167,11 +168,12 @@ def simulate(steps: Iterable, scaling: DelayedScaling) -> tuple[DelayedStep, ...
             continue
         delayed = quantize(x, scaling.fmt, ScaleSpec(rule="te_delayed"), amax=state.amax)
         current = quantize(x, scaling.fmt, ScaleSpec(rule="te_current"))
+        used_scale = float(as_tensor(delayed.scale).reshape(-1)[0])
         used, ideal = measure(x, delayed), measure(x, current)
         amax = float(torch.nan_to_num(x.to(torch.float32), nan=0.0, posinf=torch.inf, neginf=-torch.inf).abs().max())
         found.append(
             DelayedStep(
-                number, amax, state.history, state.kept, state.scale, state.scale * scaling.fmt.max, float(current.scale.reshape(-1)[0]),
+                number, amax, state.history, state.kept, used_scale, used_scale * scaling.fmt.max, float(current.scale.reshape(-1)[0]),
                 used.saturation, used.underflow, used.sqnr_db, ideal.saturation, ideal.underflow, ideal.sqnr_db,
             )
         )  # fmt: skip

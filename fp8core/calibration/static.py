@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -118,7 +119,7 @@ def _amax(observed: Observed, fmt: Format, settings: Settings) -> _Found:
 def _percentile(observed: Observed, fmt: Format, settings: Settings) -> _Found:
     """The smallest magnitude that is not below `percentile` per cent of all; the smallest above zero where that is zero."""
     magnitudes = observed.magnitudes
-    place = math.ceil(settings.percentile / 100 * len(magnitudes)) - 1
+    place = math.ceil(Fraction(str(float(settings.percentile))) / 100 * len(magnitudes)) - 1  # exact: a float product may lie just above a whole number
     chosen = float(magnitudes[min(max(place, 0), len(magnitudes) - 1)])
     return chosen or float(magnitudes[magnitudes > 0][0]), _NOTHING, _NOTHING
 
@@ -134,15 +135,22 @@ def _moving_average(observed: Observed, fmt: Format, settings: Settings) -> _Fou
 
 def _mse(observed: Observed, fmt: Format, settings: Settings) -> _Found:
     thresholds = observed.largest * np.array(sorted(settings.shares))
-    losses = search.squared_errors(observed.numbers, thresholds, fmt)
-    return float(thresholds[int(np.argmin(losses))]), thresholds, losses
+    held = observed.numbers if fmt.signed or fmt.nan_code is None else observed.numbers[observed.numbers >= 0]  # the others become NaN at any scale
+    if not held.numel():
+        return observed.largest, _NOTHING, _NOTHING
+    losses = search.squared_errors(held, thresholds, fmt)
+    return float(thresholds[_last_least(losses)]), thresholds, losses
 
 
 def _entropy(observed: Observed, fmt: Format, settings: Settings) -> _Found:
     counts, edges = np.histogram(observed.magnitudes.numpy(), bins=settings.bins, range=(0.0, observed.largest))
     thresholds, losses = search.divergences(counts, edges, fmt)
-    last = len(losses) - 1 - int(np.argmin(losses[::-1]))
-    return float(thresholds[last]), thresholds, losses
+    return float(thresholds[_last_least(losses)]), thresholds, losses
+
+
+def _last_least(losses: np.ndarray) -> int:
+    """The place of the least loss; of several the last, whose threshold clips least."""
+    return len(losses) - 1 - int(np.argmin(losses[::-1]))
 
 
 CALIBRATIONS: dict[str, Method] = {
@@ -167,7 +175,8 @@ class Calibration:
         count: finite numbers.
         nans, infs: left out, counted.
         clipped, flushed: shares of the finite numbers that are more than half an ulp beyond the range, and that become zero without being it.
-        sqnr_db: of all finite numbers.
+        lost: share of the finite numbers that become NaN, as numbers below zero do in an unsigned format.
+        sqnr_db: of the finite numbers that are not lost.
         thresholds, losses: what was searched, ascending, shape (T,); empty for methods that search nothing. The loss is the mean
             squared error, or the Kullback-Leibler divergence in nats, which is inf where a level that is needed has no numbers.
     """
@@ -182,6 +191,7 @@ class Calibration:
     infs: int
     clipped: float
     flushed: float
+    lost: float
     sqnr_db: float
     thresholds: np.ndarray = field(repr=False)
     losses: np.ndarray = field(repr=False)
@@ -221,7 +231,7 @@ def calibrate(batches, format: str | Format, method: str = "amax", **settings) -
         settings: fields of `Settings`.
 
     Raises:
-        ValueError: no finite number among the batches; unknown format or method; a setting out of its range.
+        ValueError: no finite number among the batches, or one beyond float32; unknown format or method; a setting out of its range.
         TypeError: a setting that does not exist; batches that do not hold real numbers.
 
     >>> c = calibrate([[1.0, -2.0, 3.0], [4.0, 100.0]], "int8", "percentile", percentile=80)
@@ -232,6 +242,8 @@ def calibrate(batches, format: str | Format, method: str = "amax", **settings) -
     if method not in CALIBRATIONS:
         raise ValueError(f"method = {method!r} is not one of {', '.join(CALIBRATIONS)}")
     observed = batches if isinstance(batches, Observed) else observe(batches)
+    if observed.largest > torch.finfo(torch.float32).max:
+        raise ValueError(f"the largest magnitude is {observed.largest:.4g}: scales are float32 numbers, which end at 3.4028e38")
     amax, thresholds, losses = CALIBRATIONS[method].choose(observed, fmt, chosen) if observed.largest else (0.0, _NOTHING, _NOTHING)
     return Calibration(
         method, fmt.name, amax, observed.largest, observed.batch_amax, len(observed.numbers), observed.nans, observed.infs,
@@ -241,12 +253,13 @@ def calibrate(batches, format: str | Format, method: str = "amax", **settings) -
 
 def _effect(numbers: torch.Tensor, fmt: Format, amax: float) -> dict[str, float]:
     if not amax:
-        return {"clipped": 0.0, "flushed": 0.0, "sqnr_db": math.nan}
+        return {"clipped": 0.0, "flushed": 0.0, "lost": 0.0, "sqnr_db": math.nan}
     q = quantize(numbers, fmt, ScaleSpec(), amax=amax)
     restored = q.dequantize()
     usable = restored.isfinite()
     return {
         "clipped": int(is_clipped(numbers / q.element_scale().reshape(()), fmt).sum()) / len(numbers),
         "flushed": int(((numbers != 0) & (restored == 0)).sum()) / len(numbers),
+        "lost": int((~usable).sum()) / len(numbers),
         "sqnr_db": sqnr_db(numbers[usable], restored[usable]),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 
 from fp8core.formats.base import Format
@@ -10,10 +11,10 @@ from fp8core.formats.integer import IntFormat
 from fp8core.formats.registry import FORMATS, p3109_format
 from fp8core.formats.table import TableFormat
 
-_FLOAT = re.compile(r"(u?)e(\d{1,2})m(\d{1,2})(?:b(\d{1,3}))?(fnuz|finite|fn|extended|)(_nosub|)")
-_INT = re.compile(r"int(\d{1,2})")
-_P3109 = re.compile(r"binary(\d{1,2})p(\d{1,2})([su]?)([ef]?)")
-_TABLE = re.compile(r"table\(([-+.\deinfa, ]{1,6000})\)")
+_FLOAT = re.compile(r"(u?)e(\d{1,2})m(\d{1,2})(?:b(\d{1,3}))?(fnuz|finite|fn|extended|)(_nosub|)", re.ASCII)
+_INT = re.compile(r"int(\d{1,2})", re.ASCII)
+_P3109 = re.compile(r"binary(\d{1,2})p(\d{1,2})([su]?)([ef]?)", re.ASCII)
+_TABLE = re.compile(r"table\(([-+.\deinfa, ]{1,6000})\)", re.ASCII)
 _DATA_FIELDS = ("exponent_bits", "mantissa_bits", "bias", "specials", "signed", "zero", "gradual")
 
 
@@ -23,8 +24,8 @@ def parse_format(name: str | Format) -> Format:
     Patterns of up to 16 bits:
 
     - `[u]e{E}m{M}[b{B}][fn|fnuz|finite|extended][_nosub]`: exponent and mantissa bits; `u` without a sign bit; a bias, 2^(E-1) - 1 unless given
-      (2^(E-1) for fnuz); a key of `SPECIALS`, ieee unless given (below 8 bits `fn` means that every code is finite, as in OCP's FP6 and
-      FP4); `_nosub` without subnormals.
+      (2^(E-1) for fnuz); a key of `SPECIALS`, ieee unless given (with fewer than 7 exponent and mantissa bits `fn` means that every code is finite, as in
+      OCP's FP6 and FP4); `_nosub` without subnormals.
     - `int{n}`: two's complement.
     - `binary{K}p{P}[s|u][e|f]`: IEEE P3109 by width and precision, signed or unsigned, extended (with infinity) or finite.
     - `table(v0,v1,...)`: a code book.
@@ -45,6 +46,8 @@ def parse_format(name: str | Format) -> Format:
     for pattern, build in ((_INT, _integer), (_FLOAT, _floating), (_P3109, _p3109), (_TABLE, _table)):
         if match := pattern.fullmatch(text):
             return build(text, match)
+    if near := difflib.get_close_matches(text.strip().lower(), FORMATS, n=3, cutoff=0.7):
+        raise ValueError(f"{name!r} is not a format: did you mean {' or '.join(near)}? Patterns such as e3m4b3fn or int6 are formats too")
     raise ValueError(f"{name!r} is not a format: use one of {', '.join(FORMATS)}, or a pattern such as e3m4, e3m4b3fn, ue4m4, e4m3_nosub, int6, binary6p3uf or table(-1,0,1)")
 
 

@@ -36,7 +36,8 @@ def p3109_format(name: str, title: str, width: int, precision: int, signed: bool
     """
     exponent_bits = width - precision + (not signed)
     if precision < 1 or exponent_bits < 1:
-        raise ValueError(f"{name}: precision {precision} of {width} bits; from 1 to {width - signed} leave an exponent bit")
+        rule = f"from 1 to {width - signed} leave an exponent bit" if width > signed else "a signed format has at least 2 bits"
+        raise ValueError(f"{name}: precision {precision} of {width} bits; {rule}")
     specials = "extended" if extended else "fnuz" if signed else "fn"
     return FloatFormat(name, title, "IEEE draft standard for machine learning", _P3109, exponent_bits, precision - 1, 1 << (exponent_bits - 1), specials, signed)
 

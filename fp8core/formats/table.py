@@ -10,6 +10,8 @@ import numpy as np
 
 from fp8core.formats.base import Format
 
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
 
 @dataclass(frozen=True, eq=False)
 class TableFormat(Format):
@@ -22,7 +24,7 @@ class TableFormat(Format):
         normal_from: smallest positive value of full precision, where smaller ones have less; None: all have.
 
     Raises:
-        ValueError: fewer than two different finite values, none above zero, or more than 2^16.
+        ValueError: fewer than two different finite values, none above zero, one beyond float32, or more than 2^16.
     """
 
     table: tuple[float, ...] = ()
@@ -30,6 +32,9 @@ class TableFormat(Format):
     normal_from: float | None = None
 
     def __post_init__(self):
+        beyond = [value for value in self.table if math.isfinite(value) and abs(value) > _FLOAT32_MAX]
+        if beyond:
+            raise ValueError(f"{self.name}: {beyond[0]!r} is beyond float32, in which values are decoded")
         object.__setattr__(self, "table", tuple(float(np.float32(value)) for value in self.table))
         if not 2 <= len(self.table) <= 1 << 16:
             raise ValueError(f"{self.name}: {len(self.table)} values; a table has 2 to 65536")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fp8core.codec import OVERFLOWS, ROUNDINGS
 from fp8core.formats import Format, parse_format
 from fp8core.rotation import ROTATIONS
-from fp8core.scaling import SCALE_FORMATS, ScaleSpec
+from fp8core.scaling import SCALE_FORMATS, SCALE_RULES, ScaleSpec
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Recipe:
         rotation: a key of `ROTATIONS`: what is done to the last axis before the scale is taken.
 
     Raises:
-        ValueError: unknown format, rounding, overflow or rotation.
+        ValueError: unknown format, rounding, overflow or rotation; a scale rule that cannot go with the format.
     """
 
     name: str
@@ -36,7 +36,9 @@ class Recipe:
     rotation: str = ""
 
     def __post_init__(self):
-        parse_format(self.format)
+        fmt = parse_format(self.format)
+        if self.scaling is not None:
+            SCALE_RULES[self.scaling.rule].check(fmt)
         if self.rounding not in ROUNDINGS:
             raise ValueError(f"rounding = {self.rounding!r} is not one of {', '.join(ROUNDINGS)}")
         if self.overflow not in OVERFLOWS:

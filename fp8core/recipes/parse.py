@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 from fp8core.formats import Format, parse_format
 from fp8core.recipes.base import Recipe
 from fp8core.recipes.registry import RECIPES
@@ -48,5 +50,7 @@ def parse_recipe(name: str | Recipe) -> Recipe:
         fmt = parse_format(format_name)
         scaling = ScaleSpec(parse_granularity(rest[0]), *rest[1:]) if rest else None
     except ValueError as error:
+        if near := difflib.get_close_matches(str(name).strip().lower(), RECIPES, n=3, cutoff=0.75):
+            raise ValueError(f"recipe {name!r} is not known: did you mean {' or '.join(near)}? ({error})") from error
         raise ValueError(f"recipe {name!r} is neither one of {', '.join(RECIPES)} nor format[:granularity[:rule[:scale_format]]]: {error}") from error
     return make_recipe(fmt, scaling)

@@ -5,7 +5,7 @@ each in the file of that library: see the docstring of its function for the form
 """
 
 from fp8core.rules import bitsandbytes, compressed_tensors, deepseek, gaudi, generic, modelopt, torchao, transformer_engine
-from fp8core.rules.base import NON_FINITE, ScaleRule, Scales
+from fp8core.rules.base import FLOAT32_MAX, NON_FINITE, ScaleRule, Scales
 
 _TE = "NVIDIA Transformer Engine"
 _AO = "torchao 0.18.0"
@@ -16,8 +16,8 @@ _E8M0 = ("e8m0fnu",)
 _TWO_LEVELS = ("e4m3fn_float32",)
 
 
-def _upstream(title, formula, effect, source, compute, scale_formats, non_finite="both") -> ScaleRule:
-    return ScaleRule(title, formula, effect, source, compute=compute, scale_formats=scale_formats, non_finite=non_finite)
+def _upstream(title, formula, effect, source, compute, scale_formats, non_finite="both", **limits) -> ScaleRule:
+    return ScaleRule(title, formula, effect, source, compute=compute, scale_formats=scale_formats, non_finite=non_finite, **limits)
 
 
 SCALE_RULES: dict[str, ScaleRule] = {
@@ -30,14 +30,14 @@ SCALE_RULES: dict[str, ScaleRule] = {
     "te_current_pow2": _upstream("TE current, power of two", "1 / 2^⌊log₂(max / amax)⌋", "as rceil, but 1 where amax is 0 or not finite", _TE, transformer_engine.current_pow2, _FP32, "infinity"),
     "te_delayed": _upstream("TE delayed", "1 / (max / largest amax of the history)", "clips what grows past the history", _TE, transformer_engine.delayed, _FP32, "infinity"),
     "te_mxfp8": _upstream("TE MXFP8", "2^⌈log₂(amax · (1/max))⌉", "never clips but where 1/max was rounded down", _TE, transformer_engine.mxfp8, _E8M0, "infinity"),
-    "te_nvfp4": _upstream("TE NVFP4", "E4M3(amax · s/6) / s, s = 448 · 6 / amax of all", "block scales may be 0 beside a large outlier", _TE, transformer_engine.nvfp4, _TWO_LEVELS, "infinity"),
+    "te_nvfp4": _upstream("TE NVFP4", "E4M3(amax · s/6) / s, s = 448 · 6 / amax of all", "block scales may be 0 beside a large outlier", _TE, transformer_engine.nvfp4, _TWO_LEVELS, "infinity", most_max=FLOAT32_MAX / 448),
     "torchao_training": _upstream("torchao training", "1 / (max / amax), amax ≥ 1e-12", "NaN makes its block NaN", _AO, torchao.float8_training, _FP32),
     "torchao_training_pow2": _upstream("torchao training, power of two", "1 / 2^⌊log₂(max / amax)⌋, amax ≥ 1e-12", "as rceil", _AO, torchao.float8_training_pow2, _FP32),
     "torchao_inference": _upstream("torchao inference", "amax / max", "a block of zeros becomes NaN", _AO, torchao.float8_inference, _FP32),
     "torchao_int8": _upstream("torchao INT8", "amax / 127.5, ≥ 2^-23", "uses −128; the largest positive value is clipped by half a step", _AO, torchao.int8_symmetric, _FP32),
     "torchao_floor": _upstream("torchao MX floor", "2^(⌊log₂ amax⌋ − emax)", "as floor", _AO, torchao.mx_floor, _E8M0),
     "torchao_ceil": _upstream("torchao MX ceil", "2^(⌈log₂ amax⌉ − emax)", "as ceil", _AO, torchao.mx_ceil, _E8M0),
-    "torchao_even": _upstream("torchao MX even", "2^(⌊log₂ round(amax)⌋ − emax)", "as even", _AO, torchao.mx_even, _E8M0),
+    "torchao_even": _upstream("torchao MX even", "2^(⌊log₂ round(amax)⌋ − emax)", "as even", _AO, torchao.mx_even, _E8M0, most_mantissa_bits=22),
     "torchao_rceil": _upstream("torchao MX rceil", "2^⌈log₂(amax / max)⌉", "as rceil; blocks at 2^-127 are multiplied with 1", _AO, torchao.mx_rceil, _E8M0),
     "torchao_nvfp4": _upstream("torchao NVFP4", "E4M3(amax / 6 / t) · t, at least 2^-6 · t, t = amax of all / 2688", "block scales stop at E4M3's smallest normal number", _AO, torchao.nvfp4, _TWO_LEVELS),
     "torchao_nvfp4_one_level": _upstream("torchao NVFP4, one level", "E4M3(amax / 6), 2^-6 to 448", "tiny tensors underflow", _AO, torchao.nvfp4_one_level, ("e4m3fn",)),

@@ -45,6 +45,8 @@ class ScaleRule:
         compute: (amax float32, format) -> Scales; for rules that follow one library through every step.
         scale_formats: the scale formats that a rule with `compute` stores in; the first is the usual one.
         non_finite: a key of `NON_FINITE`: what NaN and infinity do to amax.
+        most_max: largest max of the elements that its float32 arithmetic can take.
+        most_mantissa_bits: of the elements, that it can take.
 
     A rule with neither `up_from` nor `compute` is amax / max, rounded to the scale format.
     """
@@ -57,6 +59,15 @@ class ScaleRule:
     compute: Callable[[torch.Tensor, Format], Scales] | None = None
     scale_formats: tuple[str, ...] = ()
     non_finite: str = "ignored"
+    most_max: float = float("inf")
+    most_mantissa_bits: int = 23
+
+    def check(self, fmt: Format) -> None:
+        """Raise ValueError where the rule cannot go with the elements' format."""
+        if fmt.max > self.most_max:
+            raise ValueError(f"rule {self.title} cannot scale {fmt.name}: its max is {fmt.max:.4g}, and float32 arithmetic takes {self.most_max:.4g} at most here")
+        if fmt.mantissa_bits > self.most_mantissa_bits:
+            raise ValueError(f"rule {self.title} cannot scale {fmt.name}: it has {fmt.mantissa_bits} mantissa bits, and the rule takes {self.most_mantissa_bits} at most")
 
     def wanted(self, amax: torch.Tensor, fmt: Format) -> torch.Tensor:
         """Return the scale before it is stored, float64, of a rule without `compute`: amax / max, or a power of two."""

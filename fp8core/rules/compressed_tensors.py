@@ -46,7 +46,7 @@ def mx(amax: torch.Tensor, fmt: Format) -> Scales:
 
 
 def nvfp4(amax: torch.Tensor, fmt: Format) -> Scales:
-    """Two levels: g = 448 · 6 / amax of all, an encode scale; block scale = E4M3(g · (amax / 6)), 0.125 where that is 0; x / (block scale / g).
+    """Two levels: g = 448 · 6 / amax of all, which torch takes as 448 · 6 · (1 / amax), rounded twice, an encode scale; block scale = E4M3(g · (amax / 6)), 0.125 where that is 0; x / (block scale / g).
 
     g is 1 where the quotient is NaN or infinite.
 

@@ -30,7 +30,8 @@ def maxabs_pow2(amax: torch.Tensor, fmt: Format) -> Scales:
 def maxabs_hw(amax: torch.Tensor, fmt: Format) -> Scales:
     """The scale of `maxabs_pow2`, rounded up to one that the exponent bias of the hardware can take.
 
-    Gaudi 2: 2^-8, 2^-4, 1 or 2^4; Gaudi 3: 2^-55 to 2^7. Beyond these it is held at the end.
+    Gaudi 2, whose E4M3 ends at 240: 2^-8, 2^-4, 1 or 2^4; Gaudi 3: 2^-55 to 2^7. Beyond these it is held at the end. Formats that
+    neither machine has are scaled as on Gaudi 3.
 
     Source: as above, ScaleToHwAligned; EXP_BIAS_SETS of fp_utils.py.
     """

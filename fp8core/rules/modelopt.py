@@ -13,7 +13,7 @@ from fp8core.rules.base import Scales, as_e8m0_scales, as_float32_scales, ceil_l
 
 
 def fp8(amax: torch.Tensor, fmt: Format) -> Scales:
-    """Encode scale = 448 / amax, x · scale; an amax of at most 2^-24 counts as 1. The decode scale is the reciprocal.
+    """Encode scale = 448 / amax, which torch takes as 448 · (1 / amax), rounded twice; x · scale; an amax of at most 2^-24 counts as 1. The decode scale is the reciprocal.
 
     Source: tensor_quant.py, the eager FP8 fake quantization.
     """

@@ -20,6 +20,8 @@ def headline(report: ErrorReport) -> None:
     )
     for column, (label, value, help) in zip(st.columns(len(shown)), shown, strict=True):
         column.metric(label, value, help=help)
+    if report.lost:
+        st.warning(tr("{lost} of {count} numbers became NaN or infinity: the format has no codes for them at this scale. All figures but the shares are of the rest.").format(lost=f"{report.lost:,}", count=f"{report.count:,}"), icon=":material/warning:")
 
 
 def rows(reports: dict[str, ErrorReport]) -> list[dict]:
