@@ -11,6 +11,7 @@ from fp8core.grid import code_table, describe, spacing
 from fp8core.reinterpret import PAIRS, reinterpret
 from pages.ui.charts import formats as charts
 from pages.ui.number_tables import summary_columns, uses
+from pages.ui.theme import colour, colours
 from pages.ui.view import View
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -158,3 +159,9 @@ def test_a_linear_axis_draws_nothing_that_a_browser_cannot_place():
     assert max(abs(x) for trace in figure.data for x in trace.x) <= 2.0**20
     assert "left out" in figure.layout.xaxis.title.text
     assert "whole" in charts.grid_figure([spacing("e4m3fn"), spacing("e5m2")], "linear").layout.xaxis.title.text
+
+
+def test_formats_in_one_figure_have_different_colours():
+    names = ["hif8", "nf4", "binary8p4", "e3m2_nosub", "e4m3fn", "float32", "binary8p3"]
+    assert len(set(colours(names).values())) == len(names)
+    assert colours(["e4m3fn"]) == {"e4m3fn": colour("e4m3fn")}

@@ -7,6 +7,7 @@ charts that show several members of one family add a symbol or a dash.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from functools import lru_cache
 
 import plotly.graph_objects as go
@@ -38,6 +39,15 @@ _GRID = "rgba(128,128,128,0.22)"
 def colour(format_name: str) -> str:
     """The colour of a format; formats without one of their own take another by their name, always the same."""
     return FORMAT_COLOURS.get(format_name) or _OTHER_COLOURS[zlib.crc32(format_name.encode()) % len(_OTHER_COLOURS)]
+
+
+def colours(format_names: Iterable[str]) -> dict[str, str]:
+    """The colours of formats in one figure: where two would have the same, the later one takes one that is free."""
+    found: dict[str, str] = {}
+    for name in format_names:
+        free = (each for each in (colour(name), *_OTHER_COLOURS, *_SERIES) if each not in found.values())
+        found[name] = next(free, colour(name))
+    return found
 
 
 def series(index: int) -> str:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from fp8core.grid import Code, Spacing, describe_code, exact_text
 from fp8core.reinterpret import MEANINGS, Reinterpretation
 from pages.ui.language import tr
-from pages.ui.theme import FATE_COLOURS, colour
+from pages.ui.theme import FATE_COLOURS, colours
 
 AXES = ("log", "linear", "scaled", "binade")
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
@@ -25,7 +25,7 @@ def grid_figure(spacings: list[Spacing], axis: str) -> go.Figure:
 
 
 def _axis_figure(spacings: list[Spacing], axis: str) -> go.Figure:
-    figure = go.Figure()
+    figure, shades = go.Figure(), colours(s.name for s in spacings)
     for row, s in enumerate(spacings):
         kept = np.ones(s.values.size, bool) if s.complete else s.positions == 1
         values = s.values[kept] if axis == "log" else s.all_values if s.complete else np.concatenate([-s.values[kept][::-1], [0.0], s.values[kept]])
@@ -34,7 +34,7 @@ def _axis_figure(spacings: list[Spacing], axis: str) -> go.Figure:
             values = values[np.abs(values) <= _farthest(spacings)]
         figure.add_scatter(
             x=(values / share).astype(np.float64), y=np.full(values.size, row), mode="markers", name=s.title, showlegend=False,
-            marker={"symbol": "line-ns", "opacity": 1, "size": [14 if value and abs(value) < s.min_normal else 26 for value in values], "line": {"width": 1.6, "color": colour(s.name)}},
+            marker={"symbol": "line-ns", "opacity": 1, "size": [14 if value and abs(value) < s.min_normal else 26 for value in values], "line": {"width": 1.6, "color": shades[s.name]}},
             customdata=[_value_text(s, value) if len(spacings) <= _MOST_IN_DETAIL else raised(exact_text(float(value))) for value in values],
             hovertemplate="%{customdata}<extra>" + s.title + "</extra>",
         )  # fmt: skip
@@ -66,11 +66,11 @@ def _farthest(spacings: list[Spacing]) -> float:
 
 
 def _binade_figure(spacings: list[Spacing]) -> go.Figure:
-    figure = go.Figure()
+    figure, shades = go.Figure(), colours(s.name for s in spacings)
     for at, s in enumerate(spacings):
         offset = (0.5 - (at + 0.5) / len(spacings)) * 0.8
         draw = _binade_dots if s.complete else _binade_bands
-        figure.add_trace(draw(s, offset, _SYMBOLS[at % len(_SYMBOLS)]))
+        figure.add_trace(draw(s, offset, _SYMBOLS[at % len(_SYMBOLS)], shades[s.name]))
     low, high = _binade_range(spacings)
     rows = _marks(low, high, 24)
     figure.update_xaxes(title=tr("place within the binade: value / 2<sup>binade</sup>"), range=[0.97, 2.03], tickvals=[1 + k / 8 for k in range(9)],
@@ -82,21 +82,21 @@ def _binade_figure(spacings: list[Spacing]) -> go.Figure:
     return figure
 
 
-def _binade_dots(s: Spacing, offset: float, symbol: str) -> go.Scatter:
+def _binade_dots(s: Spacing, offset: float, symbol: str, shade: str) -> go.Scatter:
     return go.Scatter(
-        x=s.positions, y=s.binades + offset, mode="markers", name=s.title, marker={"size": 6, "symbol": symbol, "color": colour(s.name)},
+        x=s.positions, y=s.binades + offset, mode="markers", name=s.title, marker={"size": 6, "symbol": symbol, "color": shade},
         customdata=[_value_text(s, value) for value in s.values], hovertemplate="%{customdata}<extra>" + s.title + "</extra>",
     )  # fmt: skip
 
 
-def _binade_bands(s: Spacing, offset: float, symbol: str) -> go.Scatter:
+def _binade_bands(s: Spacing, offset: float, symbol: str, shade: str) -> go.Scatter:
     x, y, text = [], [], []
     for binade in np.unique(s.binades):
         inside = s.binades == binade
         x += [float(s.positions[inside].min()), float(s.positions[inside].max()), None]
         y += [float(binade) + offset] * 3
         text += [tr("{count} values in this binade").format(count=int(s.per_binade[inside][0]))] * 3
-    return go.Scatter(x=x, y=y, mode="lines", name=s.title, line={"width": 4, "color": colour(s.name)}, customdata=text,
+    return go.Scatter(x=x, y=y, mode="lines", name=s.title, line={"width": 4, "color": shade}, customdata=text,
                       hovertemplate="%{customdata}<extra>" + s.title + "</extra>")  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def spacing_figure(spacings: list[Spacing], relative: bool) -> go.Figure:
 
     The binades shown at first are those of `_binade_range`: a 16-bit format would otherwise leave the others no room.
     """
-    figure = go.Figure()
+    figure, shades = go.Figure(), colours(s.name for s in spacings)
     low, high = _binade_range(spacings)
     heights = []
     for at, s in enumerate(spacings):
@@ -120,7 +120,7 @@ def spacing_figure(spacings: list[Spacing], relative: bool) -> go.Figure:
         heights.append(np.log2(steps[(s.binades[:-1] >= low) & (s.binades[:-1] <= high)]))
         figure.add_scatter(
             x=np.log2(s.values[:-1]), y=np.log2(steps), name=s.title, mode="lines+markers" if s.complete else "lines",
-            line={"width": 2, "color": colour(s.name), "shape": "linear" if relative else "hv"}, marker={"size": 5, "symbol": _SYMBOLS[at % len(_SYMBOLS)]},
+            line={"width": 2, "color": shades[s.name], "shape": "linear" if relative else "hv"}, marker={"size": 5, "symbol": _SYMBOLS[at % len(_SYMBOLS)]},
             customdata=[_step_text(value, step) for value, step in zip(s.values[:-1], s.steps[:-1], strict=True)],
             hovertemplate="%{customdata}<extra>" + s.title + "</extra>",
         )  # fmt: skip
