@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class NumberReport:
         ulp: distance of neighbouring values at x, held at the format's smallest and largest binade.
         error_ulps: |error| / ulp; 0.5 at most for a number in range that was rounded to nearest.
         below, above: the values next to the value; infinity counts as a value; None where there is none.
-        interval: all numbers that get this code, None where there are none or they are not one interval (NaN).
+        rounding, overflow: how it became that.
     """
 
     x: float
@@ -64,7 +65,13 @@ class NumberReport:
     error_ulps: float
     below: float | None
     above: float | None
-    interval: Interval | None
+    rounding: str
+    overflow: str
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """All numbers that get this code, None where there are none or they are not one interval (NaN)."""
+        return interval(self.code.code, self.format, self.rounding, self.overflow)
 
     @property
     def value(self) -> float:
@@ -166,7 +173,7 @@ def _report(x: float, code: int, fmt: Format, rounding: str, overflow: str) -> N
         x=x, format=fmt.name, code=meaning, error=error if math.isfinite(error) and math.isfinite(x) else math.nan,
         relative_error=abs(error / x) if x and math.isfinite(error) and math.isfinite(x) else math.nan,
         ulp=ulp, error_ulps=abs(error) / ulp if math.isfinite(error) and math.isfinite(x) else math.nan,
-        below=below, above=above, interval=interval(code, fmt, rounding, overflow),
+        below=below, above=above, rounding=rounding, overflow=overflow,
     )  # fmt: skip
 
 
@@ -240,9 +247,15 @@ def _beside(code: int, value: float, fmt: Format) -> tuple[float | None, float |
         return None, None
     if math.isinf(value):
         return (fmt.max, None) if value > 0 else (None, fmt.lowest)
-    below, above = (float(fmt.value_of(np.array([_encode(side * math.inf, fmt, "half_even", "ieee")]))[0]) for side in (-1, 1))
-    beyond_lowest, beyond_max = (end if math.isinf(end) else None for end in (below, above))
+    beyond_lowest, beyond_max = _infinities(fmt)
     return (beyond_lowest if value == fmt.lowest else _next(value, fmt, -1)), (beyond_max if value == fmt.max else _next(value, fmt, +1))
+
+
+@lru_cache(maxsize=256)
+def _infinities(fmt: Format) -> tuple[float | None, float | None]:
+    """The format's infinities, negative and positive; None for one that it does not have."""
+    below, above = (float(fmt.value_of(np.array([_encode(side * math.inf, fmt, "half_even", "ieee")]))[0]) for side in (-1, 1))
+    return below if math.isinf(below) else None, above if math.isinf(above) else None
 
 
 def _next(value: float, fmt: Format, side: int) -> float | None:

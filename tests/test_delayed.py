@@ -181,7 +181,7 @@ def test_sequences_that_do_not_exist_are_refused(name, bad):
 
 @pytest.mark.parametrize(("name", "margin", "amax"), [("e5m2", 8, 3e38), ("e4m3fn", 64, 1e25)])
 def test_a_step_tells_the_scale_that_it_used(name, margin, amax):
-    first, second = simulate([[amax], [1.0]], DelayedScaling(name, margin=margin))
+    _first, second = simulate([[amax], [1.0]], DelayedScaling(name, margin=margin))
     used = fp8.quantize([1.0], name, fp8.ScaleSpec(rule="te_delayed"), amax=DelayedScaling(name, margin=margin).update(DelayedScaling(name).start(), amax).amax)
     assert second.scale == used.scale[0, 0]
     assert second.reach == second.scale * fp8.parse_format(name).max

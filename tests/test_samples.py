@@ -78,7 +78,14 @@ def test_gradients_flush_to_zero_and_still_read_a_good_sqnr():
 def test_fewer_degrees_of_freedom_heavier_tails():
     crest = [float(x.abs().max() / x.square().mean().sqrt()) for x in (make_sample("student_t", SHAPE, tail=tail) for tail in (1.0, 3.0, 100.0))]
     assert crest[0] > 2 * crest[1] > 4 * crest[2]
-    assert torch.equal(make_sample("normal", SHAPE, tail=1.0), make_sample("normal", SHAPE, tail=9.0))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_names_the_settings_that_change_its_numbers(name):
+    usual = {"seed": 3, "outlier": 10.0, "outlier_share": 0.01, "tail": 3.0}
+    x = make_sample(name, SHAPE, **usual)
+    others = {"seed": 4, "outlier": 20.0, "outlier_share": 0.02, "tail": 9.0}
+    assert {key for key, value in others.items() if not torch.equal(x, make_sample(name, SHAPE, **usual | {key: value}))} == set(SAMPLES[name].settings)
 
 
 @pytest.mark.parametrize("name", SAMPLES)

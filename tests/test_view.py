@@ -10,7 +10,7 @@ from fp8core.formats import FORMATS
 from fp8core.models import load_weights
 from fp8core.recipes import RECIPES
 from fp8core.samples import SAMPLES
-from pages.ui.view import CONTROLS, Choice, Choices, View, sources
+from pages.ui.view import CONTROLS, Choice, Choices, View, heeded, sources
 
 
 def legal_values(control):
@@ -87,3 +87,12 @@ def test_choices_follow_the_registries():
     assert sources()[: len(SAMPLES)] == tuple(SAMPLES)
     model, tensor = sources()[-1].split("/", 1)
     assert len(load_weights(model).infos[tensor].shape) >= 2
+
+
+def test_caches_are_asked_with_what_the_tensor_heeds_and_no_more():
+    usual = View(source="normal", seed=3, outlier=10)
+    assert heeded(usual) == {"size": usual.size, "seed": 3, "outlier": 10, "tail": View().tail}
+    assert heeded(dataclasses.replace(usual, tail=5)) == heeded(usual)
+    assert heeded(dataclasses.replace(usual, source="student_t", tail=5))["tail"] == 5
+    weight = next(source for source in sources() if source not in SAMPLES)
+    assert heeded(dataclasses.replace(usual, source=weight, tail=5)) == heeded(View(source=weight))

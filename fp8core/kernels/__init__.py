@@ -57,6 +57,9 @@ def warm_in_background() -> threading.Thread:
     def work():
         try:
             jobs.warm()
+        except RuntimeError as error:
+            if "after shutdown" not in str(error):  # the process ends before the loops are ready
+                raise
         finally:
             _getting_ready.clear()
 

@@ -82,7 +82,7 @@ def reports(source: Source, recipes: tuple[str, ...]) -> list[LayerReport]:
             if time.monotonic() - shown > 0.15:
                 place.progress(done / len(names), tr("Layer {number} of {all}: {name}").format(number=done + 1, all=len(names), name=as_text(name)))
                 shown = time.monotonic()
-            parts = [_report(source.key, name, recipe, source) for recipe in recipes]
+            parts = [_report(key=f"{source.key}/{recipe}/{name}", _name=name, _recipe=recipe, _source=source) for recipe in recipes]
             found.append(replace(parts[0], errors={recipe: error for part in parts for recipe, error in part.errors.items()}))
     finally:
         place.empty()
@@ -179,9 +179,9 @@ def _select(**values) -> None:
 
 
 @st.cache_resource(max_entries=4096, show_spinner=False)
-def _report(key: str, name: str, recipe: str, _source: Source) -> LayerReport:
+def _report(key: str, _name: str, _recipe: str, _source: Source) -> LayerReport:
     with _slots():
-        found = _source.report(name, recipe)
+        found = _source.report(_name, _recipe)
     no_codes = {recipe: replace(error, code_histogram=error.code_histogram[:0].copy()) for recipe, error in found.errors.items()}
     return replace(found, errors=no_codes)
 

@@ -12,7 +12,7 @@ from fp8core.models import load_weights
 from fp8core.recipes import RECIPES
 from fp8core.samples import SAMPLES, make_sample
 from pages.ui.language import tr
-from pages.ui.view import View
+from pages.ui.view import View, heeded
 
 SIDE = 64  # rows of A and columns of B: 4096 elements of the product are enough for a steady rms
 LONGEST = 4096
@@ -84,7 +84,8 @@ def _smoothing(view: View) -> float | None:
 
 
 def _source(view: View) -> tuple:
-    return view.source, view.seed, view.outlier, view.tail
+    settings = heeded(view)
+    return view.source, view.seed, settings["outlier"], settings["tail"]  # B heeds the seed even where A does not
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

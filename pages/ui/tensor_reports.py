@@ -23,7 +23,7 @@ from pages.ui import cached
 from pages.ui.language import tr
 from pages.ui.own_format import chosen_format
 from pages.ui.upload import as_text, upload_key
-from pages.ui.view import BY_HAND, View
+from pages.ui.view import BY_HAND, View, heeded
 
 MOST_NUMBERS = 1 << 22  # of one tensor: measuring it takes about 0.5 GB for a moment
 STOCHASTIC_SEED = 0
@@ -48,9 +48,10 @@ def choose_tensor(view: View, upload: Checkpoint | None) -> Chosen | None:
     """Return the tensor that the visitor chose: out of an uploaded file before the source in the view; None where that cannot be read."""
     if upload is not None:
         return _uploaded(upload)
-    x = cached.tensor(view.source, view.size, view.seed, view.outlier, view.tail)
+    settings = heeded(view)
+    x = cached.tensor(view.source, **settings)
     if view.source in SAMPLES:
-        key = f"{view.source}/{view.size}/{view.seed}/{view.outlier}/{view.tail}"
+        key = "/".join(map(str, (view.source, *settings.values())))
         code = f'from fp8core.samples import make_sample\n\nx = make_sample("{view.source}", {tuple(x.shape)}, seed={view.seed}, outlier={view.outlier}, tail={view.tail})'
         return Chosen(key, tr(SAMPLES[view.source].label), x, code)
     model, name = view.source.split("/", 1)
@@ -70,38 +71,38 @@ def chosen_recipe(view: View, granularity: str | None = None, rule: str | None =
 
 def report(chosen: Chosen, recipe: Recipe) -> ErrorReport:
     """Measure the tensor under the recipe."""
-    return _report(chosen.key, recipe, chosen.x)
+    return _report(key=_key(chosen, recipe), _recipe=recipe, _x=chosen.x)
 
 
-def reports(chosen: Chosen, recipes: dict) -> dict:
-    """Measure the tensor under many recipes, {any key: Recipe} -> {the same key: ErrorReport}; a bar shows where that takes time."""
+def reports(chosen: Chosen, recipes: dict, answer: Callable[[Chosen, Recipe], Any] = report) -> dict:
+    """Measure the tensor under many recipes, {any key: Recipe} -> {the same key: ErrorReport, or what `answer` returns}; a bar shows where that takes time."""
     found, place, started = {}, st.empty(), time.monotonic()
     for done, (key, recipe) in enumerate(recipes.items()):
         if time.monotonic() - started > 0.4:
             place.progress(done / len(recipes), tr("Recipe {number} of {all}: {name}").format(number=done + 1, all=len(recipes), name=as_text(recipe.name)))
-        found[key] = report(chosen, recipe)
+        found[key] = answer(chosen, recipe)
     place.empty()
     return found
 
 
 def by_binade(chosen: Chosen, recipe: Recipe, scaled: bool) -> Distribution:
     """Count the numbers by binade and fate."""
-    return _distribution(chosen.key, recipe, scaled, chosen.x)
+    return _distribution(key=_key(chosen, recipe), scaled=scaled, _recipe=recipe, _x=chosen.x)
 
 
 def on_a_line(chosen: Chosen, recipe: Recipe, zoom: int) -> LinearView:
     """Count x / scale on a linear axis."""
-    return _linear(chosen.key, recipe, zoom, chosen.x)
+    return _linear(key=_key(chosen, recipe), zoom=zoom, _recipe=recipe, _x=chosen.x)
 
 
 def in_cells(chosen: Chosen, recipe: Recipe) -> Maps:
     """Scale and error, cell by cell."""
-    return _maps(chosen.key, recipe, chosen.x)
+    return _maps(key=_key(chosen, recipe), _recipe=recipe, _x=chosen.x)
 
 
 def ask(chosen: Chosen, recipe: Recipe, question: Callable, *more) -> Any:
-    """Return question(x, quantized x, *more), computed once for these arguments, which can be hashed. For small answers."""
-    return _answer(chosen.key, recipe, f"{question.__module__}.{question.__qualname__}", more, question, chosen.x)
+    """Return question(x, quantized x, *more), computed once for these arguments, which their `repr` tells apart. For small answers."""
+    return _answer(key=f"{_key(chosen, recipe)}/{question.__module__}.{question.__qualname__}{more!r}", _recipe=recipe, _question=question, _more=more, _x=chosen.x)
 
 
 def first_rows(chosen: Chosen, most: int) -> Chosen:
@@ -141,34 +142,42 @@ def _uploaded(upload: Checkpoint) -> Chosen | None:
     return Chosen(f"{upload_key()}/{name}", name, x)
 
 
+def _key(chosen: Chosen, recipe: Recipe) -> str:
+    """What tells a tensor under a recipe from all others.
+
+    A page asks its caches a hundred times: Streamlit finds one text, given by its name, in a seventh of the time that a dataclass among positional arguments takes.
+    """
+    return f"{chosen.key}/{recipe!r}"
+
+
 @st.cache_resource(max_entries=1024, show_spinner=False)
-def _report(key: str, recipe: Recipe, _x: torch.Tensor) -> ErrorReport:
+def _report(key: str, _recipe: Recipe, _x: torch.Tensor) -> ErrorReport:
     with _slots():
-        return measure(_x, _quantize(_x, recipe))
+        return measure(_x, _quantize(_x, _recipe))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _distribution(key: str, recipe: Recipe, scaled: bool, _x: torch.Tensor) -> Distribution:
+def _distribution(key: str, scaled: bool, _recipe: Recipe, _x: torch.Tensor) -> Distribution:
     with _slots():
-        return distribution(_x, _quantize(_x, recipe), scaled=scaled)
+        return distribution(_x, _quantize(_x, _recipe), scaled=scaled)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _linear(key: str, recipe: Recipe, zoom: int, _x: torch.Tensor) -> LinearView:
+def _linear(key: str, zoom: int, _recipe: Recipe, _x: torch.Tensor) -> LinearView:
     with _slots():
-        return linear_view(_x, _quantize(_x, recipe), zoom)
+        return linear_view(_x, _quantize(_x, _recipe), zoom)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _maps(key: str, recipe: Recipe, _x: torch.Tensor) -> Maps:
+def _maps(key: str, _recipe: Recipe, _x: torch.Tensor) -> Maps:
     with _slots():
-        return maps(_x, _quantize(_x, recipe))
+        return maps(_x, _quantize(_x, _recipe))
 
 
 @st.cache_resource(max_entries=512, show_spinner=False)
-def _answer(key: str, recipe: Recipe, name: str, more: tuple, _question: Callable, _x: torch.Tensor):
+def _answer(key: str, _recipe: Recipe, _question: Callable, _more: tuple, _x: torch.Tensor):
     with _slots():
-        return _question(_x, _quantize(_x, recipe), *more)
+        return _question(_x, _quantize(_x, _recipe), *_more)
 
 
 def _quantize(x: torch.Tensor, recipe: Recipe):

@@ -56,7 +56,7 @@ def series(index: int) -> str:
 
 
 def styled(figure: go.Figure, dark: bool = False) -> go.Figure:
-    """Give a figure this project's template and return it. `frame.figure` calls it once more, with the visitor's theme."""
+    """Give a figure this project's template and return it; `frame.figure` does so with the visitor's theme."""
     return figure.update_layout(template=_template(dark))
 
 

@@ -284,4 +284,10 @@ class Refused:
     shown: str
 
 
+def heeded(view: View) -> dict[str, Any]:
+    """What the numbers of the view's tensor depend on beside its source; what they do not depend on is as by default, so that caches find the same tensor again."""
+    names = ("size", *SAMPLES[view.source].settings) if view.source in SAMPLES else ()
+    return {name: getattr(view if name in names else View, name) for name in ("size", "seed", "outlier", "tail")}
+
+
 CONTROLS: dict[str, Control] = {f.name: f.metadata["control"] for f in fields(View)}

@@ -10,7 +10,7 @@ from fp8core.bench import BenchResult
 from fp8core.recipes import parse_recipe
 from pages.ui.charts.matmul import lines_of
 from pages.ui.language import tr
-from pages.ui.theme import NEUTRAL, colour, styled
+from pages.ui.theme import NEUTRAL, colour
 
 
 def time_figure(results: Sequence[BenchResult]) -> go.Figure:
@@ -39,7 +39,7 @@ def time_figure(results: Sequence[BenchResult]) -> go.Figure:
     figure.update_layout(barmode="group", bargap=0.25, legend={"orientation": "h", "y": 1.02, "x": 0, "yanchor": "bottom", "traceorder": "reversed"}, height=110 + 44 * max(len(ran), 3))
     figure.update_xaxes(title=tr("milliseconds"), rangemode="tozero")
     figure.update_yaxes(automargin=True)
-    return styled(figure)
+    return figure
 
 
 def trade_figure(results: Sequence[BenchResult]) -> go.Figure:
@@ -57,7 +57,7 @@ def trade_figure(results: Sequence[BenchResult]) -> go.Figure:
     figure.update_layout(height=440)
     figure.update_xaxes(title=tr("SQNR of the product against float64 (dB)"))
     figure.update_yaxes(title=tr("GFLOP/s"), rangemode="tozero")
-    return styled(figure)
+    return figure
 
 
 def _format(r: BenchResult) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from fp8core.calibration import CALIBRATIONS, Calibration, DelayedScaling, DelayedStep
 from fp8core.formats import parse_format
 from pages.ui import theme
+from pages.ui.charts import parts
 from pages.ui.language import tr
 
 Table = Mapping[tuple[str, str], Calibration]
@@ -38,35 +38,36 @@ def thresholds(histogram: tuple[np.ndarray, np.ndarray], table: Table) -> go.Fig
     """
     edges, counts = histogram
     methods, names = _methods(table), _formats(table)
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.5, 0.5], vertical_spacing=0.04)
     total = next(iter(table.values())).count
     shown = 100 * counts / total
-    figure.add_bar(
-        x=(edges[:-1] + edges[1:]) / 2, y=np.where(counts > 0, shown, np.nan), width=np.diff(edges) * 0.94, marker_color=theme.NEUTRAL, opacity=0.75, showlegend=False,
-        customdata=np.stack([np.exp2(edges[:-1]), np.exp2(edges[1:]), counts], axis=1),
-        hovertemplate=tr("%{customdata[0]:.4g} ≤ |x| < %{customdata[1]:.4g}<br>%{customdata[2]:,} numbers, %{y:.4f} % of all") + "<extra></extra>", row=1, col=1,
-    )  # fmt: skip
+    traces = [{
+        "type": "bar", "x": (edges[:-1] + edges[1:]) / 2, "y": np.where(counts > 0, shown, np.nan), "width": np.diff(edges) * 0.94, "marker": {"color": theme.NEUTRAL}, "opacity": 0.75, "showlegend": False,
+        "customdata": np.stack([np.exp2(edges[:-1]), np.exp2(edges[1:]), counts], axis=1),
+        "hovertemplate": tr("%{customdata[0]:.4g} ≤ |x| < %{customdata[1]:.4g}<br>%{customdata[2]:,} numbers, %{y:.4f} % of all") + "<extra></extra>",
+    } | parts.inside(1)]  # fmt: skip
     for i, name in enumerate(names):
         offset = 0.0 if len(names) == 1 else 0.5 * (i / (len(names) - 1) - 0.5)
         chosen = [table[method, name] for method in methods]
-        figure.add_scatter(
-            x=np.log2([c.amax for c in chosen]), y=np.arange(len(methods)) + offset, mode="markers", name=_title(name),
-            marker={"color": theme.colour(name), "symbol": _SYMBOLS[i % len(_SYMBOLS)], "size": 11},
-            customdata=[[tr(CALIBRATIONS[c.method].title), c.amax, 100 * c.clipped, 100 * c.flushed, c.sqnr_db] for c in chosen],
-            hovertemplate=tr("%{customdata[0]}: amax %{customdata[1]:.5g}<br>clipped %{customdata[2]:.4f} %, flushed %{customdata[3]:.3f} %<br>SQNR %{customdata[4]:.2f} dB") + f"<extra>{_title(name)}</extra>", row=2, col=1,
-        )  # fmt: skip
-    if len(names) == 1:
-        for method in methods:
-            figure.add_vline(x=float(np.log2(table[method, names[0]].amax)), line={"color": theme.ACCENT, "width": 1.2, "dash": "dot"}, layer="below")
-    figure.update_yaxes(title=tr("share (%), log"), type="log", exponentformat="power", dtick=1, row=1, col=1)
-    figure.update_yaxes(tickvals=list(range(len(methods))), ticktext=[tr(CALIBRATIONS[method].title) for method in methods], range=[len(methods) - 0.5, -0.5], zeroline=False, row=2, col=1)
+        traces.append({
+            "type": "scatter", "x": np.log2([c.amax for c in chosen]), "y": np.arange(len(methods)) + offset, "mode": "markers", "name": _title(name),
+            "marker": {"color": theme.colour(name), "symbol": _SYMBOLS[i % len(_SYMBOLS)], "size": 11},
+            "customdata": [[tr(CALIBRATIONS[c.method].title), c.amax, 100 * c.clipped, 100 * c.flushed, c.sqnr_db] for c in chosen],
+            "hovertemplate": tr("%{customdata[0]}: amax %{customdata[1]:.5g}<br>clipped %{customdata[2]:.4f} %, flushed %{customdata[3]:.3f} %<br>SQNR %{customdata[4]:.2f} dB") + f"<extra>{_title(name)}</extra>",
+        } | parts.inside(2))  # fmt: skip
+    ends = [float(np.log2(table[method, names[0]].amax)) for method in methods] if len(names) == 1 else []
+    lines = [parts.vertical(end, panel, line={"color": theme.ACCENT, "width": 1.2, "dash": "dot"}, layer="below") for end in ends for panel in (1, 2)]
     lowest, highest = float(edges[0]), max(float(edges[-1]), max(float(np.log2(c.amax)) for c in table.values()) + 0.2)
     step = max(1, round((highest - lowest) / 9))
     ticks = list(range(int(np.ceil(lowest)), int(highest) + 1, step))
-    figure.update_xaxes(range=[lowest - 0.2, highest + 0.2], tickvals=ticks, ticktext=[f"2<sup>{k}</sup>" for k in ticks], zeroline=False)
-    figure.update_xaxes(title=tr("|x|, and the amax chosen"), row=2, col=1)
-    figure.update_layout(height=480 if len(names) > 1 else 380, bargap=0, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}, showlegend=len(names) > 1)
-    return theme.styled(figure)
+    powers = {"range": [lowest - 0.2, highest + 0.2], "tickvals": ticks, "ticktext": [f"2<sup>{k}</sup>" for k in ticks], "zeroline": False}
+    axes = {
+        "xaxis": powers, "xaxis2": powers | {"title": tr("|x|, and the amax chosen")},
+        "yaxis": {"title": tr("share (%), log"), "type": "log", "exponentformat": "power", "dtick": 1},
+        "yaxis2": {"tickvals": list(range(len(methods))), "ticktext": [tr(CALIBRATIONS[method].title) for method in methods], "range": [len(methods) - 0.5, -0.5], "zeroline": False},
+    }  # fmt: skip
+    layout = parts.panels(axes, rows=2, cols=1, shared_xaxes=True, row_heights=(0.5, 0.5), vertical_spacing=0.04)
+    layout |= {"height": 480 if len(names) > 1 else 380, "bargap": 0, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}, "showlegend": len(names) > 1, "shapes": lines}
+    return go.Figure(traces, layout)
 
 
 def effects(table: Table) -> go.Figure:
@@ -77,17 +78,16 @@ def effects(table: Table) -> go.Figure:
     gain = values - base
     extra = [[[100 * table[m, n].clipped, 100 * table[m, n].flushed, table[m, n].amax, gain[i, j]] for j, n in enumerate(names)] for i, m in enumerate(methods)]
     text = [[f"<b>{v:.1f} dB</b><br>↑{c:.2g} %<br>↓{f:.2g} %" for v, (c, f, _, _) in zip(line, pairs, strict=True)] for line, pairs in zip(values, extra, strict=True)]
-    figure = go.Figure(
-        go.Heatmap(
-            z=np.clip(gain, -12, 12), x=[_title(name) for name in names], y=[tr(CALIBRATIONS[method].title) for method in methods], text=text, texttemplate="%{text}", customdata=extra,
-            colorscale=theme.DIVERGING, zmin=-12, zmax=12, xgap=3, ygap=3, textfont={"size": 14}, showscale=False,
-            hovertemplate=tr("%{y} for %{x}: amax %{customdata[2]:.5g}<br>%{text}<br>%{customdata[3]:+.2f} dB against the largest<br>clipped %{customdata[0]:.4f} %, flushed %{customdata[1]:.3f} %") + "<extra></extra>",
-        )
-    )  # fmt: skip
-    figure.update_xaxes(title=tr("number format"), side="top", type="category", showgrid=False)
-    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
-    figure.update_layout(height=480)
-    return theme.styled(figure)
+    cells = {
+        "type": "heatmap", "z": np.clip(gain, -12, 12), "x": [_title(name) for name in names], "y": [tr(CALIBRATIONS[method].title) for method in methods], "text": text, "texttemplate": "%{text}", "customdata": extra,
+        "colorscale": theme.DIVERGING, "zmin": -12, "zmax": 12, "xgap": 3, "ygap": 3, "textfont": {"size": 14}, "showscale": False,
+        "hovertemplate": tr("%{y} for %{x}: amax %{customdata[2]:.5g}<br>%{text}<br>%{customdata[3]:+.2f} dB against the largest<br>clipped %{customdata[0]:.4f} %, flushed %{customdata[1]:.3f} %") + "<extra></extra>",
+    }  # fmt: skip
+    layout = {
+        "xaxis": {"title": tr("number format"), "side": "top", "type": "category", "showgrid": False}, "yaxis": {"type": "category", "autorange": "reversed", "showgrid": False},
+        "height": 480,
+    }  # fmt: skip
+    return go.Figure([cells], layout)
 
 
 def squared_error(curves: Mapping[str, Calibration], table: Table, energy: float) -> go.Figure:
@@ -97,82 +97,86 @@ def squared_error(curves: Mapping[str, Calibration], table: Table, energy: float
         curves: a search for each format, over more thresholds than those that a choice is made of.
         energy: mean of x².
     """
-    figure = go.Figure()
+    traces, hover = [], tr("SQNR %{y:.2f} dB")
     for i, (name, curve) in enumerate(curves.items()):
-        with np.errstate(divide="ignore"):
-            _line(figure, name, curve.thresholds / curve.largest, 10 * np.log10(energy / curve.losses), tr("SQNR %{y:.2f} dB"), "lines")
         c = table["mse", name]
-        _chosen(figure, i, name, c.amax / c.largest, c.sqnr_db, tr("SQNR %{y:.2f} dB"))
-    figure.add_vline(x=1.0, line={"color": theme.NEUTRAL, "width": 1.2, "dash": "dash"}, layer="below")
-    figure.update_yaxes(title=tr("SQNR (dB)"))
-    return _over_thresholds(figure)
+        with np.errstate(divide="ignore"):
+            traces.append(_line(name, curve.thresholds / curve.largest, 10 * np.log10(energy / curve.losses), hover, "lines"))
+        traces.append(_chosen(i, name, c.amax / c.largest, c.sqnr_db, hover))
+    largest = parts.vertical(1.0, line={"color": theme.NEUTRAL, "width": 1.2, "dash": "dash"}, layer="below")
+    return _over_thresholds(traces, {"title": tr("SQNR (dB)")}, [largest])
 
 
 def divergence(table: Table, most_points: int = 640) -> go.Figure:
     """Draw what the search for the least divergence found; infinite ones are left out."""
-    figure = go.Figure()
+    traces, hover = [], tr("divergence %{y:.5f}")
     for i, name in enumerate(_formats(table)):
         c = table["entropy", name]
         if not c.losses.size:
             continue
         usable = np.flatnonzero(np.isfinite(c.losses) & (c.losses > 0))
         thin = usable[:: max(1, -(-len(usable) // most_points))]
-        _line(figure, name, c.thresholds[thin] / c.largest, c.losses[thin], tr("divergence %{y:.5f}"), "markers")
+        traces.append(_line(name, c.thresholds[thin] / c.largest, c.losses[thin], hover, "markers"))
         best = float(c.losses[c.thresholds == c.amax][0])
         if best > 0:
-            _chosen(figure, i, name, c.amax / c.largest, best, tr("divergence %{y:.5f}"))
-    figure.update_yaxes(title=tr("divergence (nats, log)"), type="log", exponentformat="power", dtick=1)
-    return _over_thresholds(figure)
+            traces.append(_chosen(i, name, c.amax / c.largest, best, hover))
+    return _over_thresholds(traces, {"title": tr("divergence (nats, log)"), "type": "log", "exponentformat": "power", "dtick": 1})
 
 
-def _line(figure: go.Figure, name: str, share: np.ndarray, losses: np.ndarray, hover: str, mode: str) -> None:
-    figure.add_scatter(
-        x=share, y=losses, mode=mode, name=_title(name), line={"color": theme.colour(name), "width": 2}, marker={"color": theme.colour(name), "size": 4},
-        hovertemplate=tr("threshold %{x:.4f} of the largest") + "<br>" + hover + f"<extra>{_title(name)}</extra>",
-    )  # fmt: skip
+def _line(name: str, share: np.ndarray, losses: np.ndarray, hover: str, mode: str) -> dict:
+    return {
+        "type": "scatter", "x": share, "y": losses, "mode": mode, "name": _title(name), "line": {"color": theme.colour(name), "width": 2}, "marker": {"color": theme.colour(name), "size": 4},
+        "hovertemplate": tr("threshold %{x:.4f} of the largest") + "<br>" + hover + f"<extra>{_title(name)}</extra>",
+    }  # fmt: skip
 
 
-def _chosen(figure: go.Figure, index: int, name: str, share: float, loss: float, hover: str) -> None:
-    figure.add_scatter(
-        x=[share], y=[loss], mode="markers", name=_title(name), showlegend=False, marker={"color": theme.colour(name), "symbol": _SYMBOLS[index % len(_SYMBOLS)], "size": 12, "line": {"width": 1.5, "color": theme.NEUTRAL}},
-        hovertemplate=tr("chosen: threshold %{x:.4f} of the largest") + "<br>" + hover + f"<extra>{_title(name)}</extra>",
-    )  # fmt: skip
+def _chosen(index: int, name: str, share: float, loss: float, hover: str) -> dict:
+    return {
+        "type": "scatter", "x": [share], "y": [loss], "mode": "markers", "name": _title(name), "showlegend": False,
+        "marker": {"color": theme.colour(name), "symbol": _SYMBOLS[index % len(_SYMBOLS)], "size": 12, "line": {"width": 1.5, "color": theme.NEUTRAL}},
+        "hovertemplate": tr("chosen: threshold %{x:.4f} of the largest") + "<br>" + hover + f"<extra>{_title(name)}</extra>",
+    }  # fmt: skip
 
 
-def _over_thresholds(figure: go.Figure) -> go.Figure:
+def _over_thresholds(traces: list[dict], y: dict, shapes: Sequence[dict] = ()) -> go.Figure:
     powers = range(-12, 5)
-    figure.update_xaxes(title=tr("threshold as a share of the largest |x|"), type="log", tickvals=[2.0**k for k in powers], ticktext=[f"1/{2**-k}" if k < 0 else str(2**k) for k in powers])
-    figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "itemsizing": "constant"})
-    return theme.styled(figure)
+    x = {"title": tr("threshold as a share of the largest |x|"), "type": "log", "tickvals": [2.0**k for k in powers], "ticktext": [f"1/{2**-k}" if k < 0 else str(2**k) for k in powers]}
+    return go.Figure(traces, {"xaxis": x, "yaxis": y, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "itemsizing": "constant"}, "shapes": shapes})
 
 
 def delayed(steps: Sequence[DelayedStep], scaling: DelayedScaling, chosen: int) -> go.Figure:
     """Draw a run, three panels over the steps: amax and reach; SQNR; shares clipped and flushed. `chosen` is the step with the line."""
-    figure = make_subplots(rows=3, cols=1, shared_xaxes=True, row_heights=[0.46, 0.27, 0.27], vertical_spacing=0.05)
     x = [step.step for step in steps]
     amax = [step.amax if 0 < step.amax < np.inf else np.nan for step in steps]
     hover = [[step.step, step.amax, step.scale, step.reach, 100 * step.saturation, 100 * step.underflow, step.sqnr_db, step.current_sqnr_db, step.current_scale] for step in steps]
     sums = tr("step %{customdata[0]}: amax %{customdata[1]:.4g}<br>scale %{customdata[2]:.4g} · max") + f" {scaling.fmt.max:g} = " + tr("reach %{customdata[3]:.4g}<br>clipped %{customdata[4]:.3f} %, flushed %{customdata[5]:.3f} %")
-    figure.add_scatter(x=x, y=[step.reach for step in steps], mode="lines", line={"shape": "hvh", "color": theme.series(0), "width": 2.5}, name=tr("reach: scale · max, from the past"), customdata=hover, hovertemplate=sums + "<extra></extra>", row=1, col=1)
-    figure.add_scatter(x=x, y=amax, mode="lines+markers", line={"color": theme.NEUTRAL, "width": 1.5}, marker={"size": 5}, name=tr("amax of the step"), customdata=hover, hovertemplate=sums + "<extra></extra>", row=1, col=1)
+    told = {"x": x, "customdata": hover, "hovertemplate": sums + "<extra></extra>"}
+    first, second, third = (parts.inside(panel) for panel in (1, 2, 3))
+    traces = [
+        {"type": "scatter", "y": [step.reach for step in steps], "mode": "lines", "line": {"shape": "hvh", "color": theme.series(0), "width": 2.5}, "name": tr("reach: scale · max, from the past")} | told | first,
+        {"type": "scatter", "y": amax, "mode": "lines+markers", "line": {"color": theme.NEUTRAL, "width": 1.5}, "marker": {"size": 5}, "name": tr("amax of the step")} | told | first,
+    ]
     clipped = [step for step in steps if step.saturation > 0]
     if clipped:
-        figure.add_scatter(
-            x=[step.step for step in clipped], y=[step.amax if step.amax < np.inf else step.reach for step in clipped], mode="markers", name=tr("clipped step"), marker={"symbol": "x", "size": 10, "color": theme.FATE_COLOURS["saturated"]},
-            customdata=[hover[x.index(step.step)] for step in clipped], hovertemplate=sums + "<extra></extra>", row=1, col=1,
-        )  # fmt: skip
+        traces.append(told | {
+            "type": "scatter", "x": [step.step for step in clipped], "y": [step.amax if step.amax < np.inf else step.reach for step in clipped], "mode": "markers", "name": tr("clipped step"),
+            "marker": {"symbol": "x", "size": 10, "color": theme.FATE_COLOURS["saturated"]}, "customdata": [hover[x.index(step.step)] for step in clipped],
+        } | first)  # fmt: skip
     for field, name, index, dash in (("current_sqnr_db", tr("SQNR, current scaling"), 2, "dot"), ("sqnr_db", tr("SQNR, delayed"), 0, "solid")):
-        figure.add_scatter(
-            x=x, y=np.minimum([getattr(step, field) for step in steps], 150), mode="lines+markers", name=name, line={"color": theme.series(index), "width": 2, "dash": dash}, marker={"size": 4}, customdata=hover,
-            hovertemplate=tr("step %{customdata[0]}<br>delayed %{customdata[6]:.2f} dB, current %{customdata[7]:.2f} dB") + "<extra></extra>", row=2, col=1,
-        )  # fmt: skip
+        traces.append(told | {
+            "type": "scatter", "y": np.minimum([getattr(step, field) for step in steps], 150), "mode": "lines+markers", "name": name, "line": {"color": theme.series(index), "width": 2, "dash": dash}, "marker": {"size": 4},
+            "hovertemplate": tr("step %{customdata[0]}<br>delayed %{customdata[6]:.2f} dB, current %{customdata[7]:.2f} dB") + "<extra></extra>",
+        } | second)  # fmt: skip
     for field, name, fate in (("underflow", tr("share flushed to zero"), "flushed"), ("saturation", tr("share clipped"), "saturated")):
-        figure.add_bar(x=x, y=[100 * getattr(step, field) for step in steps], name=name, marker_color=theme.FATE_COLOURS[fate], customdata=hover, hovertemplate=sums + "<extra></extra>", row=3, col=1)
-    figure.add_vline(x=chosen, line={"color": theme.ACCENT, "width": 1.5, "dash": "dash"}, layer="below")
-    figure.update_yaxes(title=tr("|x|, log"), type="log", exponentformat="power", dtick=1, row=1, col=1)
-    figure.update_yaxes(title=tr("SQNR (dB)"), row=2, col=1)
-    figure.update_yaxes(title=tr("share (%), log"), type="log", range=[-2.2, 2.1], dtick=1, exponentformat="power", row=3, col=1)
-    figure.update_xaxes(range=[-0.8, max(x, default=0) + 0.8], zeroline=False)
-    figure.update_xaxes(title=tr("step"), row=3, col=1)
-    figure.update_layout(height=640, barmode="group", bargap=0.1, legend={"orientation": "h", "traceorder": "normal", "y": 1.02, "yanchor": "bottom", "x": 0})
-    return theme.styled(figure)
+        traces.append({"type": "bar", "y": [100 * getattr(step, field) for step in steps], "name": name, "marker": {"color": theme.FATE_COLOURS[fate]}} | told | third)
+    over = {"range": [-0.8, max(x, default=0) + 0.8], "zeroline": False}
+    axes = {
+        "xaxis": over, "xaxis2": over, "xaxis3": over | {"title": tr("step")},
+        "yaxis": {"title": tr("|x|, log"), "type": "log", "exponentformat": "power", "dtick": 1},
+        "yaxis2": {"title": tr("SQNR (dB)")},
+        "yaxis3": {"title": tr("share (%), log"), "type": "log", "range": [-2.2, 2.1], "dtick": 1, "exponentformat": "power"},
+    }  # fmt: skip
+    layout = parts.panels(axes, rows=3, cols=1, shared_xaxes=True, row_heights=(0.46, 0.27, 0.27), vertical_spacing=0.05)
+    lines = [parts.vertical(chosen, panel, line={"color": theme.ACCENT, "width": 1.5, "dash": "dash"}, layer="below") for panel in (1, 2, 3)]
+    layout |= {"height": 640, "barmode": "group", "bargap": 0.1, "legend": {"orientation": "h", "traceorder": "normal", "y": 1.02, "yanchor": "bottom", "x": 0}, "shapes": lines}
+    return go.Figure(traces, layout)

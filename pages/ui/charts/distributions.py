@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from fp8core.distributions import Distribution, LinearView
 from fp8core.formats import Format
 from pages.ui import theme
+from pages.ui.charts import parts
 from pages.ui.language import tr
 
 _LETTER = 0.0175  # width of a letter of a zone's label, as a share of half a page
@@ -32,25 +33,27 @@ def histogram(d: Distribution, fmt: Format | None, *, axis: str) -> go.Figure:
         fmt: draw this format's zones behind the bars; None where its limits do not lie on this axis.
         axis: title of the horizontal axis.
     """
-    figure = go.Figure()
-    total = max(d.count, 1)
+    total, bars = max(d.count, 1), []
     for fate, label in fate_labels().items():
         counts = d.counts[fate]
         if not counts.any():
             continue
-        figure.add_bar(
-            x=d.binades + 0.5, y=100 * counts / total, width=0.92, name=label, marker_color=theme.FATE_COLOURS[fate],
-            customdata=[[int(e), int(e) + 1, int(c)] for e, c in zip(d.binades, counts, strict=True)],
-            hovertemplate=tr("2^%{customdata[0]} ≤ |x| < 2^%{customdata[1]}<br>%{customdata[2]:,} numbers, %{y:.3f} % of all") + f"<extra>{label}</extra>",
-        )  # fmt: skip
+        bars.append({
+            "type": "bar", "x": d.binades + 0.5, "y": 100 * counts / total, "width": 0.92, "name": label, "marker": {"color": theme.FATE_COLOURS[fate]},
+            "customdata": [[int(e), int(e) + 1, int(c)] for e, c in zip(d.binades, counts, strict=True)],
+            "hovertemplate": tr("2^%{customdata[0]} ≤ |x| < 2^%{customdata[1]}<br>%{customdata[2]:,} numbers, %{y:.3f} % of all") + f"<extra>{label}</extra>",
+        })  # fmt: skip
     lowest, highest = (int(d.binades[0]), int(d.binades[-1]) + 1) if d.binades.size else (-10, 10)
+    zones = {}
     if fmt is not None:
         lowest, highest = _widened(lowest, highest, fmt)
-        _draw_zones(figure, fmt, lowest, highest)
-    figure.update_layout(barmode="stack", bargap=0, legend={"orientation": "h", "y": -0.28, "x": 0})
-    figure.update_xaxes(title=axis, range=[lowest - 0.3, highest + 0.3], **_powers_of_two(lowest, highest))
-    figure.update_yaxes(title=tr("share of all numbers (%)"), rangemode="tozero")
-    return theme.styled(figure)
+        zones = _zones(fmt, lowest, highest)
+    layout = {
+        "barmode": "stack", "bargap": 0, "legend": {"orientation": "h", "y": -0.28, "x": 0},
+        "xaxis": {"title": axis, "range": [lowest - 0.3, highest + 0.3]} | _powers_of_two(lowest, highest),
+        "yaxis": {"title": tr("share of all numbers (%)"), "rangemode": "tozero"},
+    }  # fmt: skip
+    return go.Figure(bars, layout | zones)
 
 
 def _widened(lowest: int, highest: int, fmt: Format) -> tuple[int, int]:
@@ -65,56 +68,59 @@ def _powers_of_two(lowest: int, highest: int) -> dict:
     return {"tickvals": ticks, "ticktext": [f"2<sup>{k}</sup>" for k in ticks], "showgrid": False}
 
 
-def _draw_zones(figure: go.Figure, fmt: Format, lowest: int, highest: int) -> None:
+def _zones(fmt: Format, lowest: int, highest: int) -> dict[str, list[dict]]:
+    """The zones of a format as shapes, and as annotations the names of those that are wide enough."""
     flush, normal, top = math.log2(fmt.min_positive) - 1, math.log2(fmt.min_normal), math.log2(fmt.max)
     zones = [("flushed", lowest - 1, flush), ("subnormal", flush, normal), ("normal", max(flush, normal), top), ("saturated", top, highest + 1)]
     if fmt.min_subnormal is None:
         zones = [("flushed", lowest - 1, flush), ("normal", flush, top), zones[-1]]
+    bands, labels = [], []
     for fate, left, right in zones:
         left, right = max(left, lowest - 0.3), min(right, highest + 0.3)
         if left >= right:
             continue
-        figure.add_vrect(x0=left, x1=right, fillcolor=theme.FATE_COLOURS[fate], opacity=0.13, line_width=0, layer="below")
+        bands.append(parts.upright_band(left, right, fillcolor=theme.FATE_COLOURS[fate], opacity=0.13, layer="below"))
         label = fate_labels()[fate]
         if (right - left) / (highest - lowest) > len(label) * _LETTER:
-            figure.add_annotation(x=(left + right) / 2, y=1.0, yref="paper", yanchor="bottom", text=label, showarrow=False, font_size=13)
+            labels.append(parts.words(label, (left + right) / 2, 1.0, yref="paper", yanchor="bottom", font={"size": 13}))
+    return {"shapes": bands, "annotations": labels}
 
 
 def linear(view: LinearView, fmt: Format) -> go.Figure:
     """Draw a linear histogram of x / scale with a tick for every number of the format."""
-    figure = go.Figure()
     width = float(view.edges[1] - view.edges[0])
     centres = (view.edges[:-1] + view.edges[1:]) / 2
-    figure.add_bar(
-        x=centres, y=view.counts, width=width, name=tr("numbers of the tensor"), marker_color=theme.FATE_COLOURS["normal"], marker_line_width=0,
-        hovertemplate=tr("x / scale near %{x:.4g}<br>%{y:,} numbers") + "<extra></extra>",
-    )  # fmt: skip
+    traces = [{
+        "type": "bar", "x": centres, "y": view.counts, "width": width, "name": tr("numbers of the tensor"), "marker": {"color": theme.FATE_COLOURS["normal"], "line": {"width": 0}},
+        "hovertemplate": tr("x / scale near %{x:.4g}<br>%{y:,} numbers") + "<extra></extra>",
+    }]  # fmt: skip
     if 0 < view.grid.size <= 1024:
-        figure.add_scatter(
-            x=view.grid, y=[0.0] * view.grid.size, mode="markers", name=tr("numbers of {format}").format(format=fmt.title or fmt.name), yaxis="y2",
-            marker={"symbol": "line-ns-open", "size": 18, "color": theme.ACCENT, "line": {"width": 1.5}},
-            hovertemplate=tr("%{x:.6g} is a number of the format") + "<extra></extra>",
-        )  # fmt: skip
-    figure.update_layout(
-        bargap=0, legend={"orientation": "h", "y": -0.28, "x": 0},
-        yaxis2={"overlaying": "y", "range": [-0.03, 1], "visible": False, "fixedrange": True},
-    )  # fmt: skip
-    figure.update_xaxes(title=tr("x / scale"), range=[float(view.edges[0]), float(view.edges[-1])])
-    figure.update_yaxes(title=tr("numbers per bin"), rangemode="tozero")
-    return theme.styled(figure)
+        traces.append({
+            "type": "scatter", "x": view.grid, "y": [0.0] * view.grid.size, "mode": "markers", "name": tr("numbers of {format}").format(format=fmt.title or fmt.name), "yaxis": "y2",
+            "marker": {"symbol": "line-ns-open", "size": 18, "color": theme.ACCENT, "line": {"width": 1.5}},
+            "hovertemplate": tr("%{x:.6g} is a number of the format") + "<extra></extra>",
+        })  # fmt: skip
+    layout = {
+        "bargap": 0, "legend": {"orientation": "h", "y": -0.28, "x": 0},
+        "xaxis": {"title": tr("x / scale"), "range": [float(view.edges[0]), float(view.edges[-1])]},
+        "yaxis": {"title": tr("numbers per bin"), "rangemode": "tozero"},
+        "yaxis2": {"overlaying": "y", "range": [-0.03, 1], "visible": False, "fixedrange": True, "title": tr("numbers per bin"), "rangemode": "tozero"},
+    }  # fmt: skip
+    return go.Figure(traces, layout)
 
 
 def error_by_binade(reports: dict) -> go.Figure:
     """Draw the SQNR of each binade for several recipes: {recipe name: ErrorReport}."""
-    figure = go.Figure()
+    traces = []
     for name, report in reports.items():
         enough = report.binade_count >= 20
-        figure.add_scatter(
-            x=report.binades[enough] + 0.5, y=report.binade_sqnr_db[enough].clip(-5, 120), name=name, mode="lines+markers",
-            hovertemplate=tr("numbers near 2^%{x:.0f}<br>SQNR %{y:.1f} dB") + f"<extra>{name}</extra>",
-        )  # fmt: skip
+        traces.append({
+            "type": "scatter", "x": report.binades[enough] + 0.5, "y": report.binade_sqnr_db[enough].clip(-5, 120), "name": name, "mode": "lines+markers",
+            "hovertemplate": tr("numbers near 2^%{x:.0f}<br>SQNR %{y:.1f} dB") + f"<extra>{name}</extra>",
+        })  # fmt: skip
     binades = [int(b) for report in reports.values() for b in report.binades[report.binade_count >= 20]] or [0]
-    figure.update_layout(legend={"orientation": "h", "y": -0.28, "x": 0})
-    figure.update_xaxes(title=tr("|x|"), **_powers_of_two(min(binades), max(binades) + 1))
-    figure.update_yaxes(title=tr("SQNR in the binade (dB)"))
-    return theme.styled(figure)
+    layout = {
+        "legend": {"orientation": "h", "y": -0.28, "x": 0},
+        "xaxis": {"title": tr("|x|")} | _powers_of_two(min(binades), max(binades) + 1), "yaxis": {"title": tr("SQNR in the binade (dB)")},
+    }  # fmt: skip
+    return go.Figure(traces, layout)

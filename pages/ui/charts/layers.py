@@ -7,10 +7,10 @@ import math
 import statistics
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from fp8core.layers import LayerReport
 from pages.ui import theme
+from pages.ui.charts import parts
 from pages.ui.language import tr
 
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "cross", "triangle-down", "star")
@@ -47,36 +47,30 @@ def dots(reports: list[LayerReport], titles: dict[str, str], selected: str = "")
     """
     layers = by_difference(reports)
     rows = list(range(len(layers)))
-    figure = make_subplots(rows=1, cols=3, shared_yaxes=True, column_widths=[0.64, 0.18, 0.18], horizontal_spacing=0.025)
+    traces, shapes = [], []
     for layer, row in zip(layers, rows, strict=True):
         rated = [error.sqnr_db for error in layer.errors.values() if math.isfinite(error.sqnr_db)]
         if len(rated) > 1:
-            figure.add_shape(type="line", x0=min(rated), x1=max(rated), y0=row, y1=row, line={"color": "rgba(128,128,128,0.35)", "width": 2}, layer="below", row=1, col=1)
+            shapes.append(parts.horizontal(row, x0=min(rated), x1=max(rated), xref="x", line={"color": "rgba(128,128,128,0.35)", "width": 2}, layer="below"))
     for index, (recipe, title) in enumerate(titles.items()):
         here = [(row, layer, layer.errors[recipe]) for row, layer in zip(rows, layers, strict=True) if recipe in layer.errors]
         marker = {"symbol": _SYMBOLS[index % len(_SYMBOLS)], "color": theme.series(index), "size": 9}
-        common = {"mode": "markers", "marker": marker, "unselected": {"marker": {"opacity": 1}}, "name": title, "legendgroup": recipe}
+        common = {"type": "scatter", "mode": "markers", "marker": marker, "unselected": {"marker": {"opacity": 1}}, "name": title, "legendgroup": recipe}
         common |= {"y": [row for row, _, _ in here], "customdata": [[layer.name, recipe] for _, layer, _ in here]}
-        figure.add_scatter(
-            x=[_finite_db(error) for _, _, error in here], text=[_arithmetic(layer, error) for _, layer, error in here],
-            hovertemplate="%{text}" + f"<extra>{title}</extra>", **common, row=1, col=1,
-        )  # fmt: skip
-        for column, share, words in ((2, "underflow", tr("%{x:.3f} % of all numbers become zero")), (3, "saturation", tr("%{x:.3f} % of all numbers are clipped"))):
-            figure.add_scatter(
-                x=[100 * getattr(error, share) for _, _, error in here], hovertemplate=f"{words}<extra>{title}</extra>", showlegend=False, **common,
-                row=1, col=column,
-            )  # fmt: skip
+        traces.append({"x": [_finite_db(error) for _, _, error in here], "text": [_arithmetic(layer, error) for _, layer, error in here], "hovertemplate": "%{text}" + f"<extra>{title}</extra>"} | common | parts.inside(1))
+        for panel, share, words in ((2, "underflow", tr("%{x:.3f} % of all numbers become zero")), (3, "saturation", tr("%{x:.3f} % of all numbers are clipped"))):
+            traces.append({"x": [100 * getattr(error, share) for _, _, error in here], "hovertemplate": f"{words}<extra>{title}</extra>", "showlegend": False} | common | parts.inside(panel))
     for row, layer in zip(rows, layers, strict=True):
         if layer.name == selected:
-            figure.add_hrect(y0=row - 0.5, y1=row + 0.5, fillcolor="rgba(128,128,128,0.28)", line_width=0, layer="below")
-    figure.update_yaxes(range=[len(layers) - 0.4, -0.6], tickvals=rows, zeroline=False)
-    figure.update_yaxes(ticktext=[short(layer.name) for layer in layers], title=tr("layer, the most unusual first"), row=1, col=1)
-    figure.update_xaxes(title=tr("SQNR (dB)"), row=1, col=1)
-    for column, title in ((2, tr("underflow (%)")), (3, tr("saturation (%)"))):
-        top = max((100 * (error.underflow if column == 2 else error.saturation) for layer in layers for error in layer.errors.values()), default=0.0)
-        figure.update_xaxes(title=title, range=[-0.06 * max(top, 0.1), 1.1 * max(top, 0.1)], row=1, col=column)
-    figure.update_layout(height=150 + _ROW_PX * max(len(layers), 10), legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}, clickmode="event+select")
-    return theme.styled(figure)
+            shapes += [parts.level_band(row - 0.5, row + 0.5, panel, fillcolor="rgba(128,128,128,0.28)", layer="below") for panel in (1, 2, 3)]
+    lines = {"range": [len(layers) - 0.4, -0.6], "tickvals": rows, "zeroline": False}
+    axes = {"yaxis": lines | {"ticktext": [short(layer.name) for layer in layers], "title": tr("layer, the most unusual first")}, "yaxis2": lines, "yaxis3": lines, "xaxis": {"title": tr("SQNR (dB)")}}
+    for panel, title in ((2, tr("underflow (%)")), (3, tr("saturation (%)"))):
+        top = max((100 * (error.underflow if panel == 2 else error.saturation) for layer in layers for error in layer.errors.values()), default=0.0)
+        axes[f"xaxis{panel}"] = {"title": title, "range": [-0.06 * max(top, 0.1), 1.1 * max(top, 0.1)]}
+    layout = parts.panels(axes, rows=1, cols=3, shared_yaxes=True, column_widths=(0.64, 0.18, 0.18), horizontal_spacing=0.025)
+    layout |= {"height": 150 + _ROW_PX * max(len(layers), 10), "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}, "clickmode": "event+select", "shapes": shapes}
+    return go.Figure(traces, layout)
 
 
 def heat_map(reports: list[LayerReport], titles: dict[str, str]) -> go.Figure:
@@ -84,39 +78,39 @@ def heat_map(reports: list[LayerReport], titles: dict[str, str]) -> go.Figure:
     layers = by_difference(reports)
     values = [[_finite_db(layer.errors[recipe]) if recipe in layer.errors else math.nan for recipe in titles] for layer in layers]
     hover = [[_arithmetic(layer, layer.errors[recipe]) if recipe in layer.errors else "" for recipe in titles] for layer in layers]
-    figure = go.Figure(
-        go.Heatmap(
-            z=values, x=list(titles.values()), y=list(range(len(layers))), colorscale=theme.SEQUENTIAL, xgap=2, ygap=1,
-            text=[["" if math.isnan(v) else f"{v:.1f}" for v in row] for row in values], texttemplate="%{text}",
-            customdata=hover, hovertemplate="%{customdata}<extra>%{x}</extra>", colorbar={"title": {"text": tr("SQNR (dB)")}},
-        )
-    )  # fmt: skip
-    figure.update_yaxes(range=[len(layers) - 0.5, -0.5], tickvals=list(range(len(layers))), ticktext=[short(layer.name) for layer in layers], title=tr("layer, the most unusual first"), showgrid=False)
-    figure.update_xaxes(title=tr("recipe"), showgrid=False)
-    figure.update_layout(height=150 + _ROW_PX * max(len(layers), 10))
-    return theme.styled(figure)
+    cells = {
+        "type": "heatmap", "z": values, "x": list(titles.values()), "y": list(range(len(layers))), "colorscale": theme.SEQUENTIAL, "xgap": 2, "ygap": 1,
+        "text": [["" if math.isnan(v) else f"{v:.1f}" for v in row] for row in values], "texttemplate": "%{text}",
+        "customdata": hover, "hovertemplate": "%{customdata}<extra>%{x}</extra>", "colorbar": {"title": {"text": tr("SQNR (dB)")}},
+    }  # fmt: skip
+    layout = {
+        "xaxis": {"title": tr("recipe"), "showgrid": False}, "height": 150 + _ROW_PX * max(len(layers), 10),
+        "yaxis": {"range": [len(layers) - 0.5, -0.5], "tickvals": list(range(len(layers))), "ticktext": [short(layer.name) for layer in layers], "title": tr("layer, the most unusual first"), "showgrid": False},
+    }  # fmt: skip
+    return go.Figure([cells], layout)
 
 
 def outliers(reports: list[LayerReport], titles: dict[str, str], selected: str = "") -> go.Figure:
     """Draw crest factor against SQNR: what an outlier costs under each recipe; names of layer and recipe are `customdata` of every point."""
     layers = [layer for layer in reports if layer.errors]
-    figure = go.Figure()
+    traces = []
     for index, (recipe, title) in enumerate(titles.items()):
         here = [(layer, layer.errors[recipe]) for layer in layers if recipe in layer.errors]
-        figure.add_scatter(
-            x=[layer.statistics.crest_factor for layer, _ in here], y=[_finite_db(error) for _, error in here], mode="markers", name=title,
-            marker={
+        traces.append({
+            "type": "scatter", "x": [layer.statistics.crest_factor for layer, _ in here], "y": [_finite_db(error) for _, error in here], "mode": "markers", "name": title,
+            "marker": {
                 "symbol": _SYMBOLS[index % len(_SYMBOLS)], "color": theme.series(index),
                 "size": [15 if layer.name == selected else 9 for layer, _ in here], "opacity": 0.85,
             },
-            customdata=[[layer.name, recipe] for layer, _ in here], unselected={"marker": {"opacity": 0.85}}, text=[_arithmetic(layer, error) for layer, error in here],
-            hovertemplate="%{text}" + f"<extra>{title}</extra>",
-        )  # fmt: skip
+            "customdata": [[layer.name, recipe] for layer, _ in here], "unselected": {"marker": {"opacity": 0.85}}, "text": [_arithmetic(layer, error) for layer, error in here],
+            "hovertemplate": "%{text}" + f"<extra>{title}</extra>",
+        })  # fmt: skip
     crests = [layer.statistics.crest_factor for layer in layers if layer.statistics.crest_factor > 0]
-    figure.update_xaxes(title=tr("crest factor amax / rms (logarithmic)"), type="log", **_ticks_1_2_5(crests))
-    figure.update_yaxes(title=tr("SQNR (dB)"))
-    figure.update_layout(height=480, legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}, clickmode="event+select")
-    return theme.styled(figure)
+    layout = {
+        "xaxis": {"title": tr("crest factor amax / rms (logarithmic)"), "type": "log"} | _ticks_1_2_5(crests), "yaxis": {"title": tr("SQNR (dB)")},
+        "height": 480, "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}, "clickmode": "event+select",
+    }  # fmt: skip
+    return go.Figure(traces, layout)
 
 
 def short(name: str, most: int = 40) -> str:

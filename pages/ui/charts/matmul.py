@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from fp8core.gemm.error import OutlierError, ProductError
 from fp8core.recipes import parse_recipe
 from pages.ui.language import tr
-from pages.ui.theme import NEUTRAL, colour, styled
+from pages.ui.theme import NEUTRAL, colour
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
@@ -31,50 +31,38 @@ def lines_of(recipes: Sequence[str]) -> dict[str, dict]:
 
 def growth_figure(points: Sequence[ProductError]) -> go.Figure:
     """Root mean square error of the product's elements against K, both axes logarithmic, with a line that grows like √K."""
-    figure = go.Figure()
-    for name, mine, style in _by_recipe(points):
-        figure.add_scatter(
-            x=[p.k for p in mine], y=[p.rms_error or None for p in mine], name=_title(name), mode="lines+markers", **style,
-            customdata=[[p.max_abs_error, p.rms] for p in mine],
-            hovertemplate=tr("K = %{x}<br>rms error %{y:.4g}<br>largest error %{customdata[0]:.4g}<br>rms of the exact product %{customdata[1]:.4g}") + f"<extra>{_title(name)}</extra>",
-        )  # fmt: skip
+    hover = tr("K = %{x}<br>rms error %{y:.4g}<br>largest error %{customdata[0]:.4g}<br>rms of the exact product %{customdata[1]:.4g}")
+    traces = [
+        _line(name, style, hover, x=[p.k for p in mine], y=[p.rms_error or None for p in mine], customdata=[[p.max_abs_error, p.rms] for p in mine])
+        for name, mine, style in _by_recipe(points)
+    ]  # fmt: skip
     ks = sorted({p.k for p in points})
     if points and len(ks) > 1:
         start = max(p.rms_error for p in points if p.k == ks[0]) * 1.6
-        figure.add_scatter(
-            x=ks, y=[start * (k / ks[0]) ** 0.5 for k in ks], name=tr("grows like √K"), mode="lines", line={"color": NEUTRAL, "width": 1, "dash": "dot"}, hoverinfo="skip",
-        )  # fmt: skip
-    _k_axis(figure, ks)
-    figure.update_yaxes(type="log", title=tr("rms error of an element of A·B"), exponentformat="power", dtick=1)
-    return _finished(figure)
+        traces.append({
+            "type": "scatter", "x": ks, "y": [start * (k / ks[0]) ** 0.5 for k in ks], "name": tr("grows like √K"), "mode": "lines", "line": {"color": NEUTRAL, "width": 1, "dash": "dot"}, "hoverinfo": "skip",
+        })  # fmt: skip
+    return _figure(traces, _k_axis(ks), {"type": "log", "title": tr("rms error of an element of A·B"), "exponentformat": "power", "dtick": 1})
 
 
 def sqnr_figure(points: Sequence[ProductError]) -> go.Figure:
     """SQNR of the product against K."""
-    figure = go.Figure()
-    for name, mine, style in _by_recipe(points):
-        figure.add_scatter(
-            x=[p.k for p in mine], y=[p.sqnr_db for p in mine], name=_title(name), mode="lines+markers", **style,
-            customdata=[[p.sqnr_a_db, p.sqnr_b_db, p.independent_db] for p in mine],
-            hovertemplate=tr("K = %{x}<br>A·B %{y:.1f} dB<br>A %{customdata[0]:.1f} dB, B %{customdata[1]:.1f} dB<br>noise shares added: %{customdata[2]:.1f} dB") + f"<extra>{_title(name)}</extra>",
-        )  # fmt: skip
-    _k_axis(figure, sorted({p.k for p in points}))
-    figure.update_yaxes(title=tr("SQNR of A·B (dB)"))
-    return _finished(figure)
+    hover = tr("K = %{x}<br>A·B %{y:.1f} dB<br>A %{customdata[0]:.1f} dB, B %{customdata[1]:.1f} dB<br>noise shares added: %{customdata[2]:.1f} dB")
+    traces = [
+        _line(name, style, hover, x=[p.k for p in mine], y=[p.sqnr_db for p in mine], customdata=[[p.sqnr_a_db, p.sqnr_b_db, p.independent_db] for p in mine])
+        for name, mine, style in _by_recipe(points)
+    ]  # fmt: skip
+    return _figure(traces, _k_axis(sorted({p.k for p in points})), {"title": tr("SQNR of A·B (dB)")})
 
 
 def outlier_figure(points: Sequence[OutlierError]) -> go.Figure:
     """SQNR of what the ordinary columns contribute, against the size of the outlier column."""
-    figure = go.Figure()
-    for name, mine, style in _by_recipe(points):
-        figure.add_scatter(
-            x=[p.factor for p in mine], y=[p.others_db for p in mine], name=_title(name), mode="lines+markers", **style,
-            customdata=[[p.sqnr_db, 100 * p.underflow_a] for p in mine],
-            hovertemplate=tr("first column of A times %{x:.4g}<br>the other columns: %{y:.1f} dB<br>whole product: %{customdata[0]:.1f} dB<br>%{customdata[1]:.1f} % of A became zero") + f"<extra>{_title(name)}</extra>",
-        )  # fmt: skip
-    figure.update_xaxes(type="log", title=tr("factor on the first column of A"), exponentformat="power", dtick=1)
-    figure.update_yaxes(title=tr("SQNR of the other columns (dB)"))
-    return _finished(figure)
+    hover = tr("first column of A times %{x:.4g}<br>the other columns: %{y:.1f} dB<br>whole product: %{customdata[0]:.1f} dB<br>%{customdata[1]:.1f} % of A became zero")
+    traces = [
+        _line(name, style, hover, x=[p.factor for p in mine], y=[p.others_db for p in mine], customdata=[[p.sqnr_db, 100 * p.underflow_a] for p in mine])
+        for name, mine, style in _by_recipe(points)
+    ]  # fmt: skip
+    return _figure(traces, {"type": "log", "title": tr("factor on the first column of A"), "exponentformat": "power", "dtick": 1}, {"title": tr("SQNR of the other columns (dB)")})
 
 
 def _by_recipe(points):
@@ -86,10 +74,13 @@ def _title(name: str) -> str:
     return parse_recipe(name).title or name
 
 
-def _k_axis(figure: go.Figure, ks: Sequence[int]) -> None:
-    figure.update_xaxes(type="log", title=tr("K, numbers added in each sum"), tickvals=list(ks), ticktext=[str(k) for k in ks])
+def _line(name: str, style: dict, hover: str, **points) -> dict:
+    return {"type": "scatter", "name": _title(name), "mode": "lines+markers", "hovertemplate": f"{hover}<extra>{_title(name)}</extra>"} | points | style
 
 
-def _finished(figure: go.Figure) -> go.Figure:
-    figure.update_layout(legend={"orientation": "h", "y": -0.22, "x": 0, "yanchor": "top"})
-    return styled(figure)
+def _k_axis(ks: Sequence[int]) -> dict:
+    return {"type": "log", "title": tr("K, numbers added in each sum"), "tickvals": list(ks), "ticktext": [str(k) for k in ks]}
+
+
+def _figure(traces: list[dict], x: dict, y: dict) -> go.Figure:
+    return go.Figure(traces, {"xaxis": x, "yaxis": y, "legend": {"orientation": "h", "y": -0.22, "x": 0, "yanchor": "top"}})

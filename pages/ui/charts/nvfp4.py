@@ -8,30 +8,29 @@ import plotly.graph_objects as go
 from fp8core.anatomy import Anatomy, ScaleCounts
 from fp8core.formats import Format
 from pages.ui import theme
+from pages.ui.charts import parts
 from pages.ui.charts.formats import raised
 from pages.ui.language import tr
 
 
 def block(part: Anatomy, fmt: Format) -> go.Figure:
     """Draw the elements of a block beside what became of them, over the values that the format has with this scale as lines."""
-    figure = go.Figure()
     places = np.arange(len(part.x))
     grid = fmt.finite_values * part.scale if np.isfinite(part.scale) else np.zeros(1)
     reach = 1.08 * max(np.abs(grid).max(), np.nan_to_num(np.abs(part.x), posinf=0.0).max(initial=0.0)) or 1.0
-    for level in np.unique(grid):
-        figure.add_hline(y=level, line={"width": 1, "color": theme.NEUTRAL, "dash": "dot"}, opacity=0.7)
-    for place in _labelled(grid, 0.065 * reach):
-        figure.add_annotation(xref="paper", x=1.0, xanchor="left", y=grid[place], text=f"{fmt.finite_values[place]:g}", showarrow=False, font={"size": 12})
-    for place, before, after in zip(places, part.x, part.restored, strict=True):
-        figure.add_shape(type="line", x0=place, x1=place, y0=before, y1=after, line={"width": 3, "color": theme.ACCENT}, layer="below")
+    levels = [parts.horizontal(level, line={"width": 1, "color": theme.NEUTRAL, "dash": "dot"}, opacity=0.7) for level in np.unique(grid)]
+    labels = [parts.words(f"{fmt.finite_values[place]:g}", 1.0, grid[place], xref="paper", xanchor="left", font={"size": 12}) for place in _labelled(grid, 0.065 * reach)]
+    stems = [{"type": "line", "x0": place, "x1": place, "y0": before, "y1": after, "line": {"width": 3, "color": theme.ACCENT}, "layer": "below"} for place, before, after in zip(places, part.x, part.restored, strict=True)]
     text = [raised(f"x = {x:.6g}<br>x / scale = {s:.6g}<br>x̂ = {v:g} · {part.scale:.6g} = {y:.6g}<br>x̂ − x = {e:.3g}") for x, s, v, y, e in zip(part.x, part.scaled, part.values, part.restored, part.error, strict=True)]
     hue = theme.colour(fmt.name)
-    for name, y, marker in ((tr("number x"), part.x, {"size": 11, "symbol": "circle-open", "line": {"width": 2}, "color": theme.NEUTRAL}), (tr("what is left of it, x̂"), part.restored, {"size": 9, "symbol": "diamond", "color": hue})):
-        figure.add_scatter(x=places, y=y, mode="markers", name=name, marker=marker, customdata=text, hovertemplate="%{customdata}<extra></extra>")
-    figure.update_xaxes(title=tr("element of the block"), tickvals=places, ticktext=[str(place) for place in places], range=[-0.6, len(places) - 0.4], showgrid=False, zeroline=False)
-    figure.update_yaxes(title=tr("value"), range=[-reach, reach], showgrid=False, exponentformat="power")
-    figure.update_layout(height=470, legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}, margin={"r": 46})
-    return theme.styled(figure)
+    numbers = ((tr("number x"), part.x, {"size": 11, "symbol": "circle-open", "line": {"width": 2}, "color": theme.NEUTRAL}), (tr("what is left of it, x̂"), part.restored, {"size": 9, "symbol": "diamond", "color": hue}))
+    traces = [{"type": "scatter", "x": places, "y": y, "mode": "markers", "name": name, "marker": marker, "customdata": text, "hovertemplate": "%{customdata}<extra></extra>"} for name, y, marker in numbers]
+    layout = {
+        "xaxis": {"title": tr("element of the block"), "tickvals": places, "ticktext": [str(place) for place in places], "range": [-0.6, len(places) - 0.4], "showgrid": False, "zeroline": False},
+        "yaxis": {"title": tr("value"), "range": [-reach, reach], "showgrid": False, "exponentformat": "power"},
+        "height": 470, "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}, "margin": {"r": 46}, "shapes": levels + stems, "annotations": labels,
+    }  # fmt: skip
+    return go.Figure(traces, layout)
 
 
 def _labelled(levels: np.ndarray, apart: float) -> list[int]:
@@ -52,10 +51,10 @@ def scales(found: ScaleCounts, title: str) -> go.Figure:
         tr("subnormal"): ([0, *np.where(found.binades < found.subnormal, found.counts - found.raised, 0)], theme.FATE_COLOURS["subnormal"]),
         tr("normal"): ([0, *np.where(found.binades >= found.subnormal, found.counts - found.raised, 0)], theme.FATE_COLOURS["normal"]),
     }
-    figure = go.Figure()
-    for name, (counts, hue) in kinds.items():
-        figure.add_bar(x=labels, y=counts, name=name, marker={"color": hue}, hovertemplate="%{x}<br>" + tr("{blocks} blocks").format(blocks="%{y:,}") + "<extra>" + name + "</extra>")
-    figure.update_xaxes(title=title, type="category", tickangle=0)
-    figure.update_yaxes(title=tr("blocks"))
-    figure.update_layout(height=470, barmode="stack", bargap=0.15, legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0})
-    return theme.styled(figure)
+    hover = "%{x}<br>" + tr("{blocks} blocks").format(blocks="%{y:,}")
+    traces = [{"type": "bar", "x": labels, "y": counts, "name": name, "marker": {"color": hue}, "hovertemplate": f"{hover}<extra>{name}</extra>"} for name, (counts, hue) in kinds.items()]
+    layout = {
+        "xaxis": {"title": title, "type": "category", "tickangle": 0}, "yaxis": {"title": tr("blocks")},
+        "height": 470, "barmode": "stack", "bargap": 0.15, "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+    }  # fmt: skip
+    return go.Figure(traces, layout)

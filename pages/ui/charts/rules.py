@@ -13,6 +13,7 @@ from fp8core.metrics import ErrorReport
 from fp8core.recipes import Recipe
 from fp8core.rules import SCALE_RULES
 from pages.ui import theme
+from pages.ui.charts import parts
 from pages.ui.language import tr
 
 _SYMBOLS = {4: "diamond", 6: "square", 8: "circle"}
@@ -31,7 +32,7 @@ def swarm(libraries: Mapping[str, tuple[Recipe, ...]], reports: Mapping[str, Err
     """
     low, high = _range([r.sqnr_db for r in reports.values()])
     gap = 0.026 * (high - low)
-    figure, dots, y, lines = go.Figure(), {}, 0.0, []
+    dots, y, lines = {}, 0.0, []
     for library, recipes in libraries.items():
         drawn = sorted((r for r in recipes if r.name in reports and math.isfinite(reports[r.name].sqnr_db)), key=lambda r: reports[r.name].sqnr_db)
         ends: list[float] = []
@@ -43,14 +44,14 @@ def swarm(libraries: Mapping[str, tuple[Recipe, ...]], reports: Mapping[str, Err
         if drawn:
             lines.append((library, y, y + len(ends) - 1))
             y += len(ends) + 0.9
-    for name in sorted(dots, key=lambda name: (-parse_format(name).bits, name)):
-        figure.add_trace(_dots(name, dots[name], reports))
-    for _, _, last in lines[:-1]:
-        figure.add_hline(y=last + 0.95, line={"width": 1, "color": "rgba(128,128,128,0.35)"})
-    figure.update_xaxes(title=tr("SQNR (dB)"), range=[low, high])
-    figure.update_yaxes(tickvals=[(first + last) / 2 for _, first, last in lines], ticktext=[library for library, _, _ in lines], range=[y - 0.5, -1], showgrid=False, zeroline=False, ticks="")
-    figure.update_layout(height=int(170 + _LANE_PIXELS * y), legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}, hovermode="closest")
-    return theme.styled(figure)
+    traces = [_dots(name, dots[name], reports) for name in sorted(dots, key=lambda name: (-parse_format(name).bits, name))]
+    layout = {
+        "xaxis": {"title": tr("SQNR (dB)"), "range": [low, high]},
+        "yaxis": {"tickvals": [(first + last) / 2 for _, first, last in lines], "ticktext": [library for library, _, _ in lines], "range": [y - 0.5, -1], "showgrid": False, "zeroline": False, "ticks": ""},
+        "height": int(170 + _LANE_PIXELS * y), "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}, "hovermode": "closest",
+        "shapes": [parts.horizontal(last + 0.95, line={"width": 1, "color": "rgba(128,128,128,0.35)"}) for _, _, last in lines[:-1]],
+    }  # fmt: skip
+    return go.Figure(traces, layout)
 
 
 def _range(values: list[float]) -> tuple[float, float]:
@@ -59,14 +60,14 @@ def _range(values: list[float]) -> tuple[float, float]:
     return min(finite) - pad, max(finite) + pad
 
 
-def _dots(name: str, dots: list[tuple[Recipe, float, float]], reports: Mapping[str, ErrorReport]) -> go.Scatter:
+def _dots(name: str, dots: list[tuple[Recipe, float, float]], reports: Mapping[str, ErrorReport]) -> dict:
     fmt = parse_format(name)
     symbol, hue = _SYMBOLS.get(fmt.bits, "triangle-up"), theme.colour(name)
-    return go.Scatter(
-        x=[x for _, x, _ in dots], y=[y for _, _, y in dots], mode="markers", name=tr("{format}, {bits} bits").format(format=fmt.title, bits=fmt.bits),
-        marker={"size": 10, "color": hue, "symbol": [symbol + ("-open" if reports[recipe.name].lost else "") for recipe, _, _ in dots], "line": {"width": 1.5, "color": hue}},
-        customdata=[_dot_text(recipe, reports[recipe.name]) for recipe, _, _ in dots], hovertemplate="%{customdata}<extra></extra>",
-    )  # fmt: skip
+    return {
+        "type": "scatter", "x": [x for _, x, _ in dots], "y": [y for _, _, y in dots], "mode": "markers", "name": tr("{format}, {bits} bits").format(format=fmt.title, bits=fmt.bits),
+        "marker": {"size": 10, "color": hue, "symbol": [symbol + ("-open" if reports[recipe.name].lost else "") for recipe, _, _ in dots], "line": {"width": 1.5, "color": hue}},
+        "customdata": [_dot_text(recipe, reports[recipe.name]) for recipe, _, _ in dots], "hovertemplate": "%{customdata}<extra></extra>",
+    }  # fmt: skip
 
 
 def _dot_text(recipe: Recipe, report: ErrorReport) -> str:
@@ -81,19 +82,22 @@ def scale_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> go.Figu
     Args:
         curves: {key of SCALE_RULES: (significand, share)}, as `compare.scale_curve` returns them.
     """
-    figure = go.Figure()
     shares = np.concatenate([share for _, share in curves.values()])
     low, high = float(shares.min()), float(shares.max())
     bottom, top = min(0.78 * low, 0.8), 1.12 * max(high, 1.05)
-    figure.add_shape(type="rect", xref="paper", x0=0, x1=1, y0=bottom, y1=1, fillcolor=theme.FATE_COLOURS["saturated"], opacity=0.13, line={"width": 0}, layer="below")
-    figure.add_annotation(xref="paper", x=0.985, xanchor="right", y=math.log10(bottom), yanchor="bottom", text=tr("the largest number is clipped"), showarrow=False, font={"color": theme.FATE_COLOURS["saturated"]})
-    for at, (rule, (significand, share)) in enumerate(curves.items()):
-        figure.add_scatter(
-            x=significand[:-1], y=share[:-1], mode="lines", name=SCALE_RULES[rule].title, line={"width": _WIDTHS[at % len(_WIDTHS)], "color": theme.series(at), "simplify": False},
-            hovertemplate=SCALE_RULES[rule].formula + "<br>amax = %{x:.4f} · 2<sup>k</sup><br>" + tr("scale · max / amax") + " = %{y:.4f}<extra>" + SCALE_RULES[rule].title + "</extra>",
-        )  # fmt: skip
+    clipped = {"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": bottom, "y1": 1, "fillcolor": theme.FATE_COLOURS["saturated"], "opacity": 0.13, "line": {"width": 0}, "layer": "below"}
+    label = parts.words(tr("the largest number is clipped"), 0.985, math.log10(bottom), xref="paper", xanchor="right", yanchor="bottom", font={"color": theme.FATE_COLOURS["saturated"]})
+    traces = [
+        {
+            "type": "scatter", "x": significand[:-1], "y": share[:-1], "mode": "lines", "name": SCALE_RULES[rule].title, "line": {"width": _WIDTHS[at % len(_WIDTHS)], "color": theme.series(at), "simplify": False},
+            "hovertemplate": SCALE_RULES[rule].formula + "<br>amax = %{x:.4f} · 2<sup>k</sup><br>" + tr("scale · max / amax") + " = %{y:.4f}<extra>" + SCALE_RULES[rule].title + "</extra>",
+        }
+        for at, (rule, (significand, share)) in enumerate(curves.items())
+    ]  # fmt: skip
     marks = [value for value in (0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 3, 4) if bottom <= value <= top]
-    figure.update_xaxes(title=tr("amax within its binade"), range=[1, 2], tickvals=[1, 1.25, 1.5, 1.75, 2])
-    figure.update_yaxes(title=tr("scale · max / amax"), type="log", range=[math.log10(bottom), math.log10(top)], tickvals=marks, ticktext=[f"{mark:g}" for mark in marks])
-    figure.update_layout(height=430, legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}, hovermode="closest")
-    return theme.styled(figure)
+    layout = {
+        "xaxis": {"title": tr("amax within its binade"), "range": [1, 2], "tickvals": [1, 1.25, 1.5, 1.75, 2]},
+        "yaxis": {"title": tr("scale · max / amax"), "type": "log", "range": [math.log10(bottom), math.log10(top)], "tickvals": marks, "ticktext": [f"{mark:g}" for mark in marks]},
+        "height": 430, "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}, "hovermode": "closest", "shapes": [clipped], "annotations": [label],
+    }  # fmt: skip
+    return go.Figure(traces, layout)

@@ -24,20 +24,20 @@ def matrix(reports: Mapping[tuple[str, str], ErrorReport], chosen: tuple[str, st
     values = np.array([[reports[row, column].sqnr_db for column in columns] for row in rows])
     share = [[(100 * reports[row, column].underflow, 100 * reports[row, column].saturation) for column in columns] for row in rows]
     text = [[f"<b>{v:.1f} dB</b><br>↓{u:.2g} %  ↑{s:.2g} %" for v, (u, s) in zip(line, pairs, strict=True)] for line, pairs in zip(values, share, strict=True)]
-    figure = go.Figure(
-        go.Heatmap(
-            z=values, x=columns, y=rows, text=text, texttemplate="%{text}", customdata=share, colorscale=theme.SEQUENTIAL, xgap=3, ygap=3,
-            colorbar={"title": tr("SQNR (dB)")},
-            hovertemplate=tr("granularity %{y}, rule %{x}<br>SQNR %{z:.2f} dB<br>flushed to zero %{customdata[0]:.3f} %<br>saturated %{customdata[1]:.3f} %") + "<extra></extra>",
-        )
-    )  # fmt: skip
+    cells = {
+        "type": "heatmap", "z": values, "x": columns, "y": rows, "text": text, "texttemplate": "%{text}", "customdata": share, "colorscale": theme.SEQUENTIAL, "xgap": 3, "ygap": 3,
+        "colorbar": {"title": tr("SQNR (dB)")},
+        "hovertemplate": tr("granularity %{y}, rule %{x}<br>SQNR %{z:.2f} dB<br>flushed to zero %{customdata[0]:.3f} %<br>saturated %{customdata[1]:.3f} %") + "<extra></extra>",
+    }  # fmt: skip
+    layout = {
+        "xaxis": {"title": tr("scale rule"), "type": "category", "side": "top", "showgrid": False},
+        "yaxis": {"title": tr("granularity"), "type": "category", "autorange": "reversed", "showgrid": False},
+        "height": 110 + 62 * len(rows),
+    }  # fmt: skip
     if chosen in reports:
         i, j = rows.index(chosen[0]), columns.index(chosen[1])
-        figure.add_shape(type="rect", x0=j - 0.5, x1=j + 0.5, y0=i - 0.5, y1=i + 0.5, line={"width": 4, "color": theme.ACCENT})
-    figure.update_xaxes(title=tr("scale rule"), type="category", side="top", showgrid=False)
-    figure.update_yaxes(title=tr("granularity"), type="category", autorange="reversed", showgrid=False)
-    figure.update_layout(height=110 + 62 * len(rows))
-    return theme.styled(figure)
+        layout["shapes"] = [{"type": "rect", "x0": j - 0.5, "x1": j + 0.5, "y0": i - 0.5, "y1": i + 0.5, "line": {"width": 4, "color": theme.ACCENT}}]
+    return go.Figure([cells], layout)
 
 
 def scale_map(maps: Maps) -> go.Figure:
@@ -52,16 +52,12 @@ def error_map(maps: Maps) -> go.Figure:
 
 def _map(values: np.ndarray, cell: tuple[int, int], title: str, hover: str, colours) -> go.Figure:
     rows, columns = values.shape
-    figure = go.Figure(
-        go.Heatmap(
-            z=values.astype(np.float32), x0=cell[1] / 2, dx=cell[1], y0=cell[0] / 2, dy=cell[0], colorscale=colours, colorbar={"title": title},
-            hovertemplate=hover + tr("<br>row %{y:.0f}, column %{x:.0f}") + "<extra></extra>",
-        )
-    )  # fmt: skip
+    cells = {
+        "type": "heatmap", "z": values.astype(np.float32), "x0": cell[1] / 2, "dx": cell[1], "y0": cell[0] / 2, "dy": cell[0], "colorscale": colours, "colorbar": {"title": title},
+        "hovertemplate": hover + tr("<br>row %{y:.0f}, column %{x:.0f}") + "<extra></extra>",
+    }  # fmt: skip
     finite = values[np.isfinite(values)]
     if finite.size and np.ptp(finite) < 0.5:
         middle = float(finite.mean())
-        figure.data[0].update(zmin=middle - 1, zmax=middle + 1)
-    figure.update_xaxes(title=tr("column"), range=[0, columns * cell[1]], showgrid=False)
-    figure.update_yaxes(title=tr("row"), range=[rows * cell[0], 0], showgrid=False)
-    return theme.styled(figure)
+        cells |= {"zmin": middle - 1, "zmax": middle + 1}
+    return go.Figure([cells], {"xaxis": {"title": tr("column"), "range": [0, columns * cell[1]], "showgrid": False}, "yaxis": {"title": tr("row"), "range": [rows * cell[0], 0], "showgrid": False}})

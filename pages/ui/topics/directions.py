@@ -8,6 +8,7 @@ import streamlit as st
 
 from fp8core.compare import difference
 from fp8core.directions import directions, transposed
+from fp8core.metrics import ErrorReport, measure
 from fp8core.quantized import QuantizedTensor, quantize
 from fp8core.recipes import Recipe, make_recipe
 from fp8core.scaling import ScaleSpec
@@ -86,16 +87,21 @@ def _recipe(view: View, element: str, block: tuple[int, int]) -> Recipe:
     return make_recipe(element, ScaleSpec(block, view.rule, view.scale_format), view.rounding, view.overflow)
 
 
-def _transposed_share(x, q: QuantizedTensor) -> float:
-    other = transposed(q.recipe)
-    return 0.0 if other == q.recipe else difference(q, quantize(x, other, seed=work.STOCHASTIC_SEED)).share
+def _both_reports(x, q: QuantizedTensor) -> tuple[ErrorReport, ErrorReport, float]:
+    """The report of a recipe, that of its transpose, and the share of the elements that differ between the two."""
+    other, along_rows = transposed(q.recipe), measure(x, q)
+    if other == q.recipe:
+        return along_rows, along_rows, 0.0
+    turned = quantize(x, other, seed=work.STOCHASTIC_SEED)
+    return along_rows, measure(x, turned), difference(q, turned).share
 
 
 def _flat_and_square(view: View, chosen: Chosen) -> None:
     st.subheader(tr("Flat blocks against square ones"), anchor=False)
     chosen = work.first_rows(chosen, MOST_NUMBERS)
-    recipes = shaped(view)
-    reports = work.reports(chosen, recipes)
+    recipes = {key: recipe for key, recipe in shaped(view).items() if key[2] != "columns"}
+    found = work.reports(chosen, recipes, lambda chosen, recipe: work.ask(chosen, recipe, _both_reports))
+    reports = {(side, element, shape): found[side, element, "rows"][1] if shape == "columns" else found[side, element, shape][0] for side in SIDES for element in ELEMENTS for shape in SHAPES}
     names = {element: tr(name) for element, name in ELEMENTS.items()}
     frame.figure(
         charts.shapes(reports, names),
@@ -106,7 +112,7 @@ def _flat_and_square(view: View, chosen: Chosen) -> None:
         + " "
         + tr("Measured on {count} numbers.").format(count=f"{chosen.x.numel():,}"),
     )
-    rows = [_row({tr("element"): names[element], "n": side}, recipe, reports[side, element, shape], work.ask(chosen, recipe, _transposed_share)) for (side, element, shape), recipe in recipes.items() if shape != "columns"]
+    rows = [_row({tr("element"): names[element], "n": side}, recipe, report, differ) for ((side, element, _), recipe), (report, _, differ) in zip(recipes.items(), found.values(), strict=True)]
     frame.table(rows, "block_shapes_compared", height=420)
 
 
