@@ -138,7 +138,7 @@ def _from_sums(source: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor, q
         bits_per_value=q.bits_per_value,
         binades=binades,
         **per_binade,
-        code_histogram=found.histogram,
+        code_histogram=found.histogram if q.recipe.fmt.bits <= 16 else np.empty(0, np.int64),
     )
 
 

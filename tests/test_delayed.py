@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fp8core as fp8
@@ -42,6 +42,7 @@ class Slots:
 
 
 @given(scalings, sequences)
+@settings(deadline=None)
 def test_the_scale_is_that_of_the_slots(scaling, seen):
     state, slots = scaling.start(), Slots(scaling.fmt.max, scaling.history_length, scaling.algorithm, scaling.margin)
     for amax in seen:
@@ -53,6 +54,7 @@ def test_the_scale_is_that_of_the_slots(scaling, seen):
 
 
 @given(scalings, sequences)
+@settings(deadline=None)
 def test_the_amax_of_the_state_gives_its_scale(scaling, seen):
     state = scaling.start()
     for amax in seen:
@@ -63,6 +65,7 @@ def test_the_amax_of_the_state_gives_its_scale(scaling, seen):
 
 
 @given(st.integers(1, 6), st.lists(st.floats(2.0**-20, 2.0**20, width=32), min_size=1, max_size=12))
+@settings(deadline=None)
 def test_the_maximum_reaches_at_least_as_far_as_the_most_recent(length, seen):
     largest, recent = (DelayedScaling("e4m3fn", length, algorithm) for algorithm in ("max", "most_recent"))
     a, b = largest.start(), recent.start()
@@ -76,6 +79,7 @@ def test_the_maximum_reaches_at_least_as_far_as_the_most_recent(length, seen):
 
 
 @given(st.lists(st.floats(2.0**-20, 2.0**20, width=32), min_size=1, max_size=6), st.integers(0, 8))
+@settings(deadline=None)
 def test_a_binade_of_margin_doubles_the_scale(seen, margin):
     plain, free = DelayedScaling("e4m3fn"), DelayedScaling("e4m3fn", margin=margin)
     a, b = plain.start(), free.start()

@@ -128,7 +128,7 @@ def constants(fmt: Format, rounding: str, overflow: str) -> Constants:
 def decoding(fmt: Format) -> Decoding:
     """Return the constants of decoding a format. Of the formats wider than 16 bits codes are the leading bits of a float32; they have no table."""
     table = np.zeros(1, np.float32) if fmt.bits > 16 else fmt.values.astype(np.float32)
-    last_code = np.int64((1 << min(fmt.bits, 16)) - 1)
+    last_code = np.int64(0 if fmt.bits > 16 else (1 << fmt.bits) - 1)
     fits = isinstance(fmt, FloatFormat) and fmt.signed and fmt.gradual and fmt.mantissa_bits > 0 and fmt.bits <= 16 and fmt.emin >= -126
     if not fits:
         return Decoding(False, *(np.int32(0),) * 2, np.float32(0), *(np.int32(0),) * 5, last_code, fmt.bits, table)
