@@ -1,6 +1,8 @@
 """Who may import whom, read from the source."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,13 @@ def test_triton_is_imported_only_in_its_own_files_and_only_when_used(path):
         assert "triton" not in packages(path, top_level_only=True)
     else:
         assert "triton" not in packages(path)
+
+
+@pytest.mark.parametrize("path", CORE, ids=relative)
+def test_numba_stays_in_the_kernels(path):
+    assert "kernels" in path.parts or not packages(path) & {"numba", "llvmlite"}
+
+
+def test_numba_is_imported_when_it_is_needed():
+    program = "import sys, fp8core; assert 'numba' not in sys.modules; fp8core.round_to([0.1], 'e4m3fn'); assert 'numba' in sys.modules"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

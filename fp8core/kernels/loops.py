@@ -110,7 +110,9 @@ def quantize_rows(x, first_place, columns, block_rows, block_columns, divisors, 
 def scale_and_quantize_rows(x, first_place, columns, block_rows, block_columns, most, all_bits, peaks, rule, store, f, seed, values, codes, scales, scale_codes):
     """Find the scale of every block by one of the rules that need no more than its amax, and round to values times scale or to codes.
 
-    most, all_bits: the largest bits of a finite magnitude, and of any. peaks: int32, for float64 numbers int64, one for each block of a row of blocks. rule, store: constants of the scale rule and of the format that scales are stored in. scales, scale_codes: results, flat, one per block.
+    most, all_bits: the largest bits of a finite magnitude, and of any. peaks: room for int32, for float64 numbers int64, one for each block of
+    a row of blocks. rule, store: constants of the scale rule and of the format that scales are stored in. scales, scale_codes: results, flat,
+    one per block.
     """
     rows, blocks_across = x.size // columns, (columns + block_columns - 1) // block_columns
     buffers = _buffers(columns, block_columns)
