@@ -11,7 +11,7 @@ import torch
 from fp8core import kernels
 from fp8core.arrays import as_integers, as_matrix, as_tensor
 from fp8core.codec import decode, exponent_of, is_clipped, pow2, ulp_of
-from fp8core.formats import Format
+from fp8core.formats import Format, parse_format
 from fp8core.quantized import QuantizedTensor, prepared
 from fp8core.scaling import sides
 
@@ -82,8 +82,8 @@ def measure(x, q: QuantizedTensor) -> ErrorReport:
     if tuple(source.shape) != q.shape:
         raise ValueError(f"x has shape {tuple(source.shape)} and q has shape {q.shape}: measure compares a tensor with its own quantized form")
     count, codes, scale = source.numel(), as_integers(q.codes), as_tensor(q.scale)
-    if count and not q.recipe.rotation and kernels.usable(source, codes, scale) and kernels.measures(source, q.recipe.fmt):
-        return _from_sums(source, codes, scale, q)
+    if count and kernels.usable(source, codes, scale) and kernels.measures(source, q.recipe.fmt) and (not q.recipe.rotation or bool(source.isfinite().all())):
+        return _in_one_pass(source, codes, scale, q)
     x64, y64 = source.to(torch.float64), as_tensor(q.dequantize()).to(torch.float64)
     finite = x64.isfinite()
     usable = finite & y64.isfinite()
@@ -112,14 +112,16 @@ def measure(x, q: QuantizedTensor) -> ErrorReport:
     )
 
 
-def _from_sums(source: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor, q: QuantizedTensor) -> ErrorReport:
-    matrix = as_matrix(source)
-    block = (1, 1) if q.recipe.scaling is None else sides(matrix.shape, q.recipe.scaling.block)
-    if scale.numel() == 1:
-        block = tuple(matrix.shape)
-    found = kernels.report(matrix, as_matrix(codes), q.recipe.fmt, scale, block)
-    signal, noise, energy, product, max_abs, max_ulp = found.sums.tolist()
-    usable, flushed, zeros, nans, infs, clipped = found.counts.tolist()
+def _in_one_pass(source: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor, q: QuantizedTensor) -> ErrorReport:
+    matrix = as_matrix(prepared(source, q.recipe))
+    block = tuple(matrix.shape) if scale.numel() == 1 else sides(matrix.shape, q.recipe.scaling.block)
+    found = rounded = kernels.report(matrix, as_matrix(codes), q.recipe.fmt, scale, block)
+    if q.recipe.rotation:  # what is left of the numbers themselves, whose bits are their codes in float32
+        bits = as_tensor(q.dequantize()).contiguous().view(torch.int32).view(torch.uint32)
+        found = kernels.report(as_matrix(source), as_matrix(bits), parse_format("float32"), torch.ones(1, 1), tuple(matrix.shape))
+    signal, noise, energy, product, max_abs, _ = found.sums.tolist()
+    usable, flushed, zeros, nans, infs, _ = found.counts.tolist()
+    max_ulp, clipped = float(rounded.sums[5]), int(rounded.counts[5])
     count, norms = source.numel(), math.sqrt(signal) * math.sqrt(energy)
     binades, per_binade = _binade_arrays(found.binades)
     return ErrorReport(
@@ -138,7 +140,7 @@ def _from_sums(source: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor, q
         bits_per_value=q.bits_per_value,
         binades=binades,
         **per_binade,
-        code_histogram=found.histogram if q.recipe.fmt.bits <= 16 else np.empty(0, np.int64),
+        code_histogram=rounded.histogram if q.recipe.fmt.bits <= 16 else np.empty(0, np.int64),
     )
 
 

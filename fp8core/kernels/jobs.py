@@ -16,7 +16,7 @@ from fp8core.kernels.pool import Piece, pieces, run
 from fp8core.kernels.stages import DIVIDED, PRODUCT, QUOTIENT, UNSCALED, WIDE_QUOTIENT
 
 _PART = 1 << 16  # numbers of one block whose largest magnitude one thread looks for
-_REPORT_PIECES = 8  # a report is summed in the same pieces whatever the number of threads
+_REPORT_PIECES = 2  # a report is summed in the same pieces whatever the number of threads
 _NOTHING = np.zeros(0, np.float32)
 _STORED = {8: np.uint8, 16: np.uint16, 32: np.uint32}
 _NO_CODES = np.zeros(0, np.uint8)
