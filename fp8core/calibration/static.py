@@ -210,12 +210,12 @@ def observe(batches) -> Observed:
     one = isinstance(batches, (torch.Tensor, np.ndarray)) or not isinstance(batches, Iterable)
     tensors = [as_tensor(batch).to(torch.float64).cpu().reshape(-1) for batch in ([batches] if one else batches)]
     finite = [tensor[tensor.isfinite()] for tensor in tensors]
-    numbers = torch.cat(finite).sort().values if finite else torch.empty(0)
-    if not numbers.numel():
+    numbers = np.sort(torch.cat(finite).numpy()) if finite else np.empty(0)
+    if not numbers.size:
         raise ValueError(f"there is no finite number in {len(tensors)} batches of {sum(map(len, tensors))} numbers: nothing to calibrate with")
     batch_amax = np.array([float(part.abs().max()) if len(part) else math.nan for part in finite])
     nans, infs = (sum(int(test(tensor).sum()) for tensor in tensors) for test in (torch.isnan, torch.isinf))
-    return Observed(numbers, numbers.abs().sort().values, batch_amax, nans, infs)
+    return Observed(torch.from_numpy(numbers), torch.from_numpy(np.sort(np.abs(numbers))), batch_amax, nans, infs)
 
 
 def calibrate(batches, format: str | Format, method: str = "amax", **settings) -> Calibration:

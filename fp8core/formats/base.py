@@ -59,12 +59,12 @@ class Format:
         """Distinct finite values in ascending order, float64; zero appears once."""
         return np.unique(self.values[np.isfinite(self.values)] + 0.0)
 
-    @property
+    @cached_property
     def max(self) -> float:
         """Largest finite value."""
         return float(self.value_of(np.array([self.max_code]))[0])
 
-    @property
+    @cached_property
     def emax(self) -> int:
         """Binade of the largest finite value: floor(log2(max))."""
         return math.frexp(self.max)[1] - 1
