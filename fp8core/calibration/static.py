@@ -215,7 +215,10 @@ def observe(batches) -> Observed:
         raise ValueError(f"there is no finite number in {len(tensors)} batches of {sum(map(len, tensors))} numbers: nothing to calibrate with")
     batch_amax = np.array([float(part.abs().max()) if len(part) else math.nan for part in finite])
     nans, infs = (sum(int(test(tensor).sum()) for tensor in tensors) for test in (torch.isnan, torch.isinf))
-    return Observed(torch.from_numpy(numbers), torch.from_numpy(np.sort(np.abs(numbers))), batch_amax, nans, infs)
+    below_zero = np.searchsorted(numbers, 0.0)
+    two_runs = np.abs(np.concatenate([numbers[:below_zero][::-1], numbers[below_zero:]]))
+    magnitudes = np.sort(two_runs, kind="stable")  # which merges what is in order already
+    return Observed(torch.from_numpy(numbers), torch.from_numpy(magnitudes), batch_amax, nans, infs)
 
 
 def calibrate(batches, format: str | Format, method: str = "amax", **settings) -> Calibration:
