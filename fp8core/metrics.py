@@ -119,11 +119,12 @@ def _in_one_pass(source: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor,
     if q.recipe.rotation:  # what is left of the numbers themselves, whose bits are their codes in float32
         bits = as_tensor(q.dequantize()).contiguous().view(torch.int32).view(torch.uint32)
         found = kernels.report(as_matrix(source), as_matrix(bits), parse_format("float32"), torch.ones(1, 1), tuple(matrix.shape))
-    signal, noise, energy, product, max_abs, _ = found.sums.tolist()
+    energy, product, max_abs, _ = found.sums.tolist()
+    signal, noise = (math.fsum(column) for column in found.binades.T)
     usable, flushed, zeros, nans, infs, _ = found.counts.tolist()
-    max_ulp, clipped = float(rounded.sums[5]), int(rounded.counts[5])
+    max_ulp, clipped = float(rounded.sums[3]), int(rounded.counts[5])
     count, norms = source.numel(), math.sqrt(signal) * math.sqrt(energy)
-    binades, per_binade = _binade_arrays(found.binades)
+    binades, per_binade = _binade_arrays(found.in_binade, found.binades)
     return ErrorReport(
         count=count,
         sqnr_db=_decibel(signal, noise),
@@ -144,16 +145,17 @@ def _in_one_pass(source: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor,
     )
 
 
-def _binade_arrays(sums: np.ndarray):
-    """Numbers and sums of x² and (x − x̂)² by binade, the first place for no binade, then 2^-149 and up -> binades that occur, and arrays over them."""
-    occurring = np.flatnonzero(sums[1:, 0])
+def _binade_arrays(count: np.ndarray, sums: np.ndarray):
+    """Numbers, and sums of x² and (x − x̂)², by binade, the first place for no binade, then 2^-149 and up -> binades that occur, and arrays over them."""
+    occurring = np.flatnonzero(count[1:])
     if not occurring.size:
         empty = np.empty(0)
         return np.empty(0, np.int64), {"binade_count": np.empty(0, np.int64), "binade_mse": empty, "binade_sqnr_db": empty}
-    count, signal, noise, _ = sums[occurring[0] + 1 : occurring[-1] + 2].T
+    span = slice(occurring[0] + 1, occurring[-1] + 2)
+    count, (signal, noise) = count[span], sums[span].T
     with np.errstate(divide="ignore", invalid="ignore"):
         sqnr, mse = 10 * np.log10(signal / noise), noise / count
-    return occurring[0] - 149 + np.arange(count.size), {"binade_count": count.astype(np.int64), "binade_mse": mse, "binade_sqnr_db": np.where(count > 0, sqnr, np.nan)}
+    return occurring[0] - 149 + np.arange(count.size), {"binade_count": count, "binade_mse": mse, "binade_sqnr_db": np.where(count > 0, sqnr, np.nan)}
 
 
 def sqnr_db(x, y) -> float:

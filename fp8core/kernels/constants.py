@@ -82,7 +82,6 @@ class Decoding(NamedTuple):
     arithmetic: bool
     mantissa_bits: np.int32
     bias_bits: np.int32
-    smallest: np.float32
     max_code: np.int32
     infinite_code: np.int32
     nan_code: np.int32
@@ -131,12 +130,11 @@ def decoding(fmt: Format) -> Decoding:
     last_code = np.int64(0 if fmt.bits > 16 else (1 << fmt.bits) - 1)
     fits = isinstance(fmt, FloatFormat) and fmt.signed and fmt.gradual and fmt.mantissa_bits > 0 and fmt.bits <= 16 and fmt.emin >= -126
     if not fits:
-        return Decoding(False, *(np.int32(0),) * 2, np.float32(0), *(np.int32(0),) * 5, last_code, fmt.bits, table)
+        return Decoding(False, *(np.int32(0),) * 7, last_code, fmt.bits, table)
     return Decoding(
         arithmetic=True,
         mantissa_bits=np.int32(fmt.mantissa_bits),
         bias_bits=np.int32((127 - fmt.bias) * (1 << 23)),
-        smallest=np.float32(fmt.min_subnormal),
         max_code=np.int32(fmt.max_code),
         infinite_code=np.int32(-1 if fmt.inf_code is None else fmt.inf_code),
         nan_code=np.int32(-1 if fmt.nan_code is None else fmt.nan_code),

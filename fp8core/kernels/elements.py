@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from fp8core.kernels.compiling import bits_of, float_of, fused_multiply_add, inlined
+from fp8core.kernels.compiling import bits_of, float_of, fused_multiply_add, inlined, left, right
 
 _SIGN = np.int32(-(2**31))
 _REST = np.int32(2**31 - 1)
 _EXPONENT = np.int32(0x7F800000)
 _INFINITY = np.int32(0x7F800000)
+_NAN = np.int32(0x7FC00000)
+_BINADE = np.int32(1 << 23)
 _BOTH_BIASES = np.int32(254 << 23)
 _ONE = np.int32(1)
 _ZERO = np.float32(0)
@@ -41,7 +43,7 @@ def code_single(magnitude, most, emin_bits, shift, code_shift, max_code, limit_c
     binade = np.int32(inside & _EXPONENT)
     binade = emin_bits if binade < emin_bits else binade
     c = np.int32(binade + shift)
-    code = np.int32(np.int32(bits_of(np.float32(float_of(inside) + float_of(c))) - c) + np.int32(np.int32(binade - emin_bits) >> code_shift))
+    code = np.int32(np.int32(bits_of(np.float32(float_of(inside) + float_of(c))) - c) + right(np.int32(binade - emin_bits), code_shift))
     return limit_code if code > max_code else code
 
 
@@ -51,9 +53,9 @@ def bits_leading(x, cut, max_bits, limit_bits, nan_bits):
     bits = bits_of(x)
     sign = np.int32(bits & _SIGN)
     magnitude = np.int32(bits ^ sign)
-    half = np.int32(np.int32(_ONE << cut) >> _ONE)
-    rounded = np.int32(magnitude + half - _ONE + np.int32(np.int32(magnitude >> cut) & _ONE)) if cut > 0 else magnitude
-    rounded = np.int32(np.int32(rounded >> cut) << cut)
+    half = right(left(_ONE, cut), _ONE)
+    rounded = np.int32(magnitude + half - _ONE + np.int32(right(magnitude, cut) & _ONE)) if cut > 0 else magnitude
+    rounded = left(right(rounded, cut), cut)
     rounded = limit_bits if (rounded > max_bits) | (rounded < 0) else rounded
     return nan_bits if magnitude > _INFINITY else np.int32(rounded | sign)
 
@@ -179,12 +181,14 @@ def code_book(x, first, step_codes, specials):
 
 
 @inlined
-def value_of_code(code, mantissa_bits, bias_bits, smallest, max_code, infinite_code, nan_code, sign_shift, magnitude_bits):
-    """The value of a code of a signed format with subnormals -> float32."""
+def value_of_code(code, mantissa_bits, bias_bits, max_code, infinite_code, nan_code, sign_shift, magnitude_bits):
+    """The value of a code of a signed format with subnormals -> float32. Those are what they are beyond the smallest normal number, less that number."""
     magnitude = np.int32(code & magnitude_bits)
-    normal = float_of(np.int32(np.int32(magnitude << np.int32(23 - mantissa_bits)) + bias_bits))
-    value = normal if np.int32(magnitude >> mantissa_bits) > 0 else np.float32(np.float32(magnitude) * smallest)
-    value = np.float32(np.nan) if magnitude > max_code else value
-    value = np.float32(np.inf) if magnitude == infinite_code else value
-    signed = float_of(np.int32(bits_of(value) | np.int32(np.int32(code << sign_shift) & _SIGN)))
-    return np.float32(np.nan) if code == nan_code else signed
+    subnormal = right(magnitude, mantissa_bits) == 0
+    implicit = np.int32(bias_bits + _BINADE) if subnormal else bias_bits
+    raised = float_of(np.int32(left(magnitude, np.int32(23 - mantissa_bits)) + implicit))
+    value = bits_of(np.float32(raised - float_of(implicit)) if subnormal else raised)
+    value = _NAN if magnitude > max_code else value
+    value = _INFINITY if magnitude == infinite_code else value
+    signed = np.int32(value | np.int32(left(code, sign_shift) & _SIGN))
+    return float_of(_NAN if code == nan_code else signed)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from fp8core.codec.ladder import is_ladder
 from fp8core.formats import Format, parse_format
-from fp8core.kernels import counting, loops
+from fp8core.kernels import counting, loops, reporting
 from fp8core.kernels.constants import BOOK, DOUBLE, LEADING_BITS, SINGLE, Constants, Rule, constants, decoding, exact_quotients, supports
 from fp8core.kernels.pool import Piece, pieces, run
 from fp8core.kernels.stages import DIVIDED, PRODUCT, QUOTIENT, UNSCALED, WIDE_QUOTIENT
@@ -173,10 +173,11 @@ def peaks(matrix: torch.Tensor, block: tuple[int, int], non_finite: str) -> torc
 
 @dataclass(frozen=True)
 class Sums:
-    """What a report is made of; see `counting.report_rows`. Binades run from -149 on."""
+    """What a report is made of; see `reporting.report_rows`."""
 
     sums: np.ndarray
     counts: np.ndarray
+    in_binade: np.ndarray
     binades: np.ndarray
     histogram: np.ndarray
 
@@ -188,18 +189,20 @@ def measures(x: torch.Tensor, fmt: Format) -> bool:
 
 def report(matrix: torch.Tensor, codes: torch.Tensor, fmt: Format, scale: torch.Tensor, block: tuple[int, int]) -> Sums:
     """Compare a matrix (R, C) with its codes and scales, in one pass. The sums of pieces are added in order, however many threads there are."""
-    half = fmt.ulp_at_max / 2
-    wanted = counting.Measured(fmt.mantissa_bits, fmt.emin, fmt.emax, fmt.max + half, fmt.lowest - half if fmt.signed else -np.inf)
-    source, source_codes, scales, known = as_flat(matrix), as_flat(codes), as_flat(scale), decoding(fmt)
+    source, source_codes, scales, known, wanted = as_flat(matrix), as_flat(codes), as_flat(scale), decoding(fmt), reporting.measured(fmt)
+    copies = counting.COPIES if known.last_code < 256 else 1
 
     def work(piece: Piece):
-        found = np.zeros(6), np.zeros(6, np.int64), np.zeros(counting.COPIES * counting.BINADES * 4), np.zeros((counting.COPIES, known.last_code + 1), np.int64)
-        counting.report_rows(source[piece.numbers], source_codes[piece.numbers], piece.columns, *block, scales[piece.blocks], known, wanted, *found)
-        return Sums(found[0], found[1], found[2].reshape(counting.COPIES, counting.BINADES, 4).sum(axis=0), found[3].sum(axis=0))
+        found = Sums(np.zeros(4), np.zeros(6, np.int64), np.zeros(counting.COPIES * counting.BINADES, np.int64), np.zeros(counting.COPIES * counting.BINADES * 2), np.zeros((copies, known.last_code + 1), np.int64))
+        reporting.report_rows(
+            source[piece.numbers], source_codes[piece.numbers], piece.columns, *block, scales[piece.blocks], known, wanted,
+            found.sums, found.counts, found.in_binade, found.binades, found.histogram,
+        )  # fmt: skip
+        return replace(found, in_binade=found.in_binade.reshape(counting.COPIES, -1).sum(axis=0), binades=found.binades.reshape(counting.COPIES, -1, 2).sum(axis=0), histogram=found.histogram.sum(axis=0))
 
     parts = run(work, pieces(*matrix.shape, *block, cut_blocks=True, threads=_REPORT_PIECES))
-    sums = np.array([math.fsum(part.sums[i] for part in parts) for i in range(4)] + [max(part.sums[i] for part in parts) for i in (4, 5)])
-    return Sums(sums, *(sum(getattr(part, name) for part in parts) for name in ("counts", "binades", "histogram")))
+    sums = np.array([math.fsum(part.sums[i] for part in parts) for i in (0, 1)] + [max(part.sums[i] for part in parts) for i in (2, 3)])
+    return Sums(sums, *(sum(getattr(part, name) for part in parts) for name in ("counts", "in_binade", "binades", "histogram")))
 
 
 def fates(matrix: torch.Tensor, codes: torch.Tensor, fmt: Format, scale: torch.Tensor, block: tuple[int, int], *, scaled: bool) -> tuple[int, np.ndarray, np.ndarray]:
@@ -227,12 +230,13 @@ def binades(x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     source = as_flat(x)
 
     def work(piece: Piece):
-        counts, specials = np.zeros((counting.COPIES, counting.BINADES), np.int64), np.zeros(3, np.int64)
+        counts, specials = np.zeros(counting.COPIES * counting.BINADES, np.int64), np.zeros(2, np.int64)
         counting.binade_rows(source[piece.numbers], counts, specials)
-        return counts.sum(axis=0), specials
+        return counts.reshape(counting.COPIES, -1).sum(axis=0), specials
 
     parts = run(work, pieces(1, source.size, 1, 1) if source.size else [])
-    return sum((part[0] for part in parts), np.zeros(counting.BINADES, np.int64))[1:], sum((part[1] for part in parts), np.zeros(3, np.int64))
+    counts, specials = sum((part[0] for part in parts), np.zeros(counting.BINADES, np.int64)), sum((part[1] for part in parts), np.zeros(2, np.int64))
+    return counts[1:], np.array([counts[0], *specials])
 
 
 def warm() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fp8core.kernels.compiling import bits_of, float_of, inlined, widened
+from fp8core.kernels.compiling import bits_of, float_of, inlined, right, widened
 from fp8core.kernels.constants import BOOK, LEADING_BITS, SINGLE
 from fp8core.kernels.elements import bits_leading, code_book, code_double, code_nearest, code_single, magnitude_of, power_quotient, quotient_single, value_of_code, value_single
 
@@ -113,23 +113,24 @@ def round_codes_single(way, f, line, count, codes):
     above, below, emin_bits, shift, code_shift, max_code, limit_code = f.most_above, f.most_below, f.emin_bits, f.shift, f.code_shift, f.max_code, f.limit_code
     nan_code, sign_code, sign_shift, wraps = f.nan_code, f.sign_code, f.sign_shift, f.wraps
     if way == LEADING_BITS:
+        code_bits = np.int32((np.int64(1) << np.int64(32 - code_shift)) - 1)
         for i in range(count):
-            codes[i] = np.uint32(bits_leading(line[i], code_shift, max_code, limit_code, nan_code)) >> np.uint32(code_shift)
+            codes[i] = np.uint32(right(bits_leading(line[i], code_shift, max_code, limit_code, nan_code), code_shift) & code_bits)
     elif wraps != 0:
         for i in range(count):
-            negative = np.int32(bits_of(line[i]) >> np.int32(31))
+            negative = right(bits_of(line[i]), np.int32(31))
             code = code_single(magnitude_of(line[i]), below if negative != 0 else above, emin_bits, shift, code_shift, max_code, limit_code)
             code = np.int32(np.int32(np.int32(code ^ negative) - negative) & wraps)
             codes[i] = nan_code if line[i] != line[i] else code
     elif f.zero_keeps_sign != 0:
         for i in range(count):
             code = code_single(magnitude_of(line[i]), above, emin_bits, shift, code_shift, max_code, limit_code)
-            code = np.int32(code | np.int32(np.int32(bits_of(line[i]) >> sign_shift) & sign_code))
+            code = np.int32(code | np.int32(right(bits_of(line[i]), sign_shift) & sign_code))
             codes[i] = nan_code if line[i] != line[i] else code
     else:
         for i in range(count):
             code = code_single(magnitude_of(line[i]), above, emin_bits, shift, code_shift, max_code, limit_code)
-            code = np.int32(code | np.int32(np.int32(bits_of(line[i]) >> sign_shift) & sign_code)) if code != 0 else code
+            code = np.int32(code | np.int32(right(bits_of(line[i]), sign_shift) & sign_code)) if code != 0 else code
             codes[i] = nan_code if line[i] != line[i] else code
 
 
@@ -160,10 +161,10 @@ def round_codes_double(way, f, seed, place, line, count, codes):
 def decode_line(codes, count, d, out):
     """Codes -> values."""
     if d.arithmetic:
-        mantissa_bits, bias_bits, smallest, max_code, infinite_code = d.mantissa_bits, d.bias_bits, d.smallest, d.max_code, d.infinite_code
+        mantissa_bits, bias_bits, max_code, infinite_code = d.mantissa_bits, d.bias_bits, d.max_code, d.infinite_code
         nan_code, sign_shift, magnitude_bits = d.nan_code, d.sign_shift, d.magnitude_bits
         for i in range(count):
-            out[i] = value_of_code(np.int32(codes[i]), mantissa_bits, bias_bits, smallest, max_code, infinite_code, nan_code, sign_shift, magnitude_bits)
+            out[i] = value_of_code(np.int32(codes[i]), mantissa_bits, bias_bits, max_code, infinite_code, nan_code, sign_shift, magnitude_bits)
     elif d.bits > 16:
         cut = np.int64(32 - d.bits)
         for i in range(count):
