@@ -100,11 +100,12 @@ def accumulation_figure(panels: Mapping[str, tuple[Sequence[AccumulationError], 
 
 
 def _unit_style(name: str, unit: Accumulator) -> dict:
-    """The colour is that of the unit in the registry, one's own comes last; a promoted one is dashed."""
-    turn = [*ACCUMULATORS, name].index(name)
+    """Colour and symbol are those of the hardware, one's own comes last; with promotion the line is dashed and the symbols are hollow."""
+    kinds = list(dict.fromkeys((each.group, each.aligned_bits) for each in ACCUMULATORS.values()))
+    turn = kinds.index((unit.group, unit.aligned_bits)) if name in ACCUMULATORS else len(kinds)
     return {
         "line": {"color": series(turn), "dash": "solid" if unit.promotion is None else "dash", "width": 2},
-        "marker": {"color": series(turn), "symbol": _SYMBOLS[turn % len(_SYMBOLS)], "size": 7},
+        "marker": {"color": series(turn), "symbol": _SYMBOLS[turn % len(_SYMBOLS)] + ("" if unit.promotion is None else "-open"), "size": 8},
     }
 
 
