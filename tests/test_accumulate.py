@@ -91,13 +91,16 @@ def same_bits(got, wanted):
     return bool(((got.view(torch.int32) == wanted.view(torch.int32)) | (got.isnan() & wanted.isnan())).all())
 
 
+MIXED = [*((kind, kind) for kind in KINDS), ("subnormal", "spread"), ("subnormal", "normal"), ("cancelling", "growing")]
+
+
 @pytest.mark.parametrize("k", [1, 16, 31, 127, 128, 200, 515, 1024])
-@pytest.mark.parametrize("kind", KINDS)
-def test_hopper_and_ada_agree_with_mmaemu_bit_for_bit(kind, k):
+@pytest.mark.parametrize(("kind_a", "kind_b"), MIXED)
+def test_hopper_and_ada_agree_with_mmaemu_bit_for_bit(kind_a, kind_b, k):
     """Both units, with and without promotion, every pair of formats that the hardware takes."""
     generator = torch.Generator().manual_seed(k)
     for fmt_a, fmt_b in PAIRS:
-        a, b = KINDS[kind](fmt_a, M, k, generator), KINDS[kind](fmt_b, N, k, generator)
+        a, b = KINDS[kind_a](fmt_a, M, k, generator), KINDS[kind_b](fmt_b, N, k, generator)
         for unit in ("hopper", "ada"):
             for fast, name in ((True, f"{unit}_fp8"), (False, f"{unit}_fp8_128")):
                 wanted = mmaemu.accumulate(a.view(DTYPES[fmt_a]), b.view(DTYPES[fmt_b]), use_fast_accum=fast, profile=unit, splitk=1, backend="reference")
@@ -126,19 +129,32 @@ def test_splits_of_hopper_agree_with_mmaemu(k, splits):
         assert same_bits(accumulate(unscaled(a, "e4m3fn"), unscaled(b.T, "e4m3fn"), unit), wanted)
 
 
-@pytest.mark.parametrize(("group", "aligned_bits", "sum_bits"), [(32, 25, 23), (4, 8, 5), (16, 23, 23), (8, 24, 23), (1, 10, 10), (64, 30, 12), (5, 3, 7)])
-@pytest.mark.parametrize("kind", ["spread", "cancelling", "positive", "growing"])
-def test_any_widths_agree_with_mmaemu(kind, group, aligned_bits, sum_bits):
+@pytest.mark.parametrize(("group", "aligned_bits", "sum_bits"), [(32, 25, 23), (4, 8, 5), (16, 23, 23), (8, 24, 23), (1, 10, 10), (64, 30, 12), (5, 3, 7), (1, 2, 4)])
+@pytest.mark.parametrize(("kind_a", "kind_b"), MIXED)
+def test_any_widths_agree_with_mmaemu(kind_a, kind_b, group, aligned_bits, sum_bits):
     """Blackwell's numbers, and some of no hardware, as mmaemu's model computes them for numbers that are not its own."""
     generator = torch.Generator().manual_seed(group)
     preset = mmaemu.model.Preset("ours", nfma=group, frac=aligned_bits, frac_out=sum_bits, min_exp=-132, late_c=False, slow_chunk=None)
     unit = Accumulator("ours", group=group, aligned_bits=aligned_bits, sum_bits=sum_bits, rounding="toward_zero")
     for fmt_a, fmt_b in PAIRS:
-        a, b = KINDS[kind](fmt_a, M, 130, generator), KINDS[kind](fmt_b, N, 130, generator)
+        a, b = KINDS[kind_a](fmt_a, M, 130, generator), KINDS[kind_b](fmt_b, N, 130, generator)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalPresetWarning)
             wanted = mmaemu.model.dot(a[:, None].expand(M, N, 130).contiguous().view(DTYPES[fmt_a]), b[None].expand(M, N, 130).contiguous().view(DTYPES[fmt_b]), preset=preset)
         assert same_bits(accumulate(unscaled(a, fmt_a), unscaled(b.T, fmt_b), unit), wanted)
+
+
+def test_a_negative_sum_that_is_cut_away_altogether_is_plus_zero():
+    """With 2 bits -2^-14 stays; -2^-12 is aligned to 2^-9, as its subnormal factor counts as 2^-6, and takes what was there along."""
+    preset = mmaemu.model.Preset("ours", nfma=1, frac=2, frac_out=4, min_exp=-132, late_c=False, slow_chunk=None)
+    a, b = torch.tensor([[-(2.0**-8), -(2.0**-9)]]), torch.tensor([[2.0**-6, 2.0**-3]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalPresetWarning)
+        wanted = mmaemu.model.dot(a.to(torch.float8_e4m3fn), b.to(torch.float8_e4m3fn), preset=preset)
+    unit = Accumulator("ours", group=1, aligned_bits=2, sum_bits=4, rounding="toward_zero")
+    got = accumulate(quantize(a, "e4m3fn"), quantize(b.T.contiguous(), "e4m3fn"), unit)
+    assert same_bits(got, torch.zeros(1, 1)) and same_bits(got[0], wanted)
+    assert float(accumulate(quantize(a[:, :1], "e4m3fn"), quantize(b.T[:1], "e4m3fn"), unit)) == -(2.0**-14)
 
 
 def exponent_of(value):
