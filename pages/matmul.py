@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from pages.ui import frame, products
+from pages.ui import accumulations, frame, products
 from pages.ui.charts import matmul as charts
 from pages.ui.language import tr
+from pages.ui.view import OWN
 
 view = frame.page(__file__, "source", "seed", "outlier", "tail", "recipes", "inner", "smoothing")
 growth, at_inner = products.growth(view), products.at_inner(view)
@@ -32,12 +33,39 @@ if k > 1:
 else:
     st.info(tr("This tensor has one column; there is no other that an outlier could harm."))
 
+st.subheader(tr("What the accumulator loses"), anchor=False)
+st.markdown(
+    tr(
+        "FP32 accumulation adds one product after the other to a number with 23 binary places, so that next to nothing is lost; a unit that truncates to 13 takes a step of products and the sum so far, cuts each of them 13 binary places below the largest, and adds what is left. "
+        "Promotion hands the sum to a float32 register every so many products, 128 in DeepSeek-V3, and begins again at zero, so that no sum grows large enough to lose much."
+    )
+)
+view = frame.control("accumulators")
+if OWN in view.accumulators:
+    bits, interval = st.columns(2, gap="medium")
+    with bits:
+        view = frame.control("fraction_bits")
+    with interval:
+        view = frame.control("promotion")
+grown, quantized = accumulations.growth(view), accumulations.quantization(view)
+frame.figure(
+    charts.accumulation_figure({accumulations.heading(mean): (grown[mean], quantized[mean]) for mean in grown}, accumulations.units(view)),
+    "matmul_accumulators",
+    tr("**What you see:** sums of random numbers in E4M3, against the exact sums of the same codes. Where signs are mixed, what is cut off cancels in part; where most are positive, the sum grows with K, more is cut at every step, always downwards, and in the end the unit loses more than the rounding to E4M3 did."),
+)
+st.markdown("**" + tr("At K = {k}, in per cent of the rms of the exact sums").format(k=view.inner) + "**")
+frame.table(accumulations.table(view), "accumulators", column_config=accumulations.columns())
+
 frame.explain(
     tr("Why is the product 3 dB worse than its factors?"),
     tr("Write Â = A + E and B̂ = B + F. Then ÂB̂ = AB + EB + AF + EF, and EF is small. EB carries the noise share of A, AF that of B. If the errors do not depend on the numbers, the two shares add: two factors with 30 dB each give 27 dB. The table's column \"if errors were independent\" is that sum; where the measured value differs much, errors and numbers do depend on each other, as they do with outliers."),
 )
 frame.explain(
     tr("What is not shown here?"),
-    tr("A kernel adds in finite precision, and some FP8 units keep fewer bits than float32 while they add. That error comes on top, and it grows with K. The page \"Benchmark\" measures kernels as they are."),
+    tr(
+        "Above, sums are taken in float64. The last section does not run on a GPU either: it emulates NVIDIA's FP8 units, bit for bit as the package mmaemu does, which replays recordings of an H100 and an RTX 4060; "
+        "Blackwell's numbers are taken from a paper. Left out are the units of other makers, scales that the unit itself applies (MXFP8 and NVFP4 on Blackwell), the splitting of K over several parts of a GPU, and the rounding of the result to BF16. "
+        "The page \"Benchmark\" measures kernels as they are."
+    ),
 )
-frame.copy_python(products.as_python(view, k))
+frame.copy_python(products.as_python(view, k) + accumulations.as_python(view))

@@ -6,8 +6,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from test_frame import open_page
 
-from fp8core.gemm.error import product_error
-from pages.ui import products
+from fp8core.gemm.accumulate import accumulation_growth
+from fp8core.gemm.accumulators import ACCUMULATORS, Accumulator
+from fp8core.gemm.error import product_error, random_pair
+from pages.ui import accumulations, products
 from pages.ui.charts import matmul as charts
 from pages.ui.view import View
 
@@ -21,9 +23,9 @@ def page():
     return at.run()
 
 
-def test_it_draws_three_figures_and_a_table(page):
+def test_it_draws_its_figures_and_tables(page):
     assert not page.exception
-    assert len(page.get("plotly_chart")) == 3
+    assert len(page.get("plotly_chart")) == 4 and len(page.dataframe) == 2
     rows = page.dataframe[0].value
     assert list(rows["recipe"]) == ["E4M3 per tensor", "INT8 per tensor"]
     assert rows["SQNR of A (dB)"].between(25, 50).all()
@@ -70,7 +72,7 @@ def test_the_python_shown_gives_the_numbers_shown(source, capsys):
     at.session_state["frame_view"] = View(source=source, seed=2, outlier=30 if source == "laplace" else 1, recipes=("tensor_e4m3", "nvfp4"), inner=512)
     at.run()
     exec(at.code[0].value, {})
-    printed = capsys.readouterr().out.strip().splitlines()[-2:]
+    printed = capsys.readouterr().out.strip().splitlines()[:2]
     shown = at.dataframe[0].value
     for line, a, b, product in zip(printed, shown["SQNR of A (dB)"], shown["SQNR of B (dB)"], shown["SQNR of A·B (dB)"], strict=True):
         assert f"A {a:6.2f} dB, B {b:6.2f} dB, product {product:6.2f} dB" in line
@@ -82,3 +84,48 @@ def test_smoothing_is_measured_and_in_the_python():
     shown = [app.dataframe[0].value.iloc[0]["SQNR of A·B (dB)"] for app in (plain, smoothed)]
     assert shown[0] != shown[1]
     assert "smoothing=0.5" in smoothed.code[0].value
+
+
+def test_accumulators_are_compared_at_the_chosen_k(page):
+    shown = page.dataframe[1].value
+    assert list(shown["numbers"]) == ["mean 0"] * 3 + ["mean 1"] * 3
+    assert list(shown["accumulator"][:3]) == ["float32, one by one", "Hopper FP8, not promoted", "Hopper FP8, promoted every 128"]
+    wanted = accumulation_growth(*random_pair(32, 32, 4096, seed=0, mean=1), "tensor_e4m3", ["hopper_fp8"], [256])[0]
+    assert shown["rms error (%)"][4] == 100 * wanted.relative_error and shown["mean error (%)"][4] < -0.7 * shown["rms error (%)"][4]
+    assert shown["SQNR (dB)"][4] == round(wanted.sqnr_db, 2)
+
+
+def test_a_unit_of_ones_own_has_its_controls_and_its_python(capsys):
+    query = {"accumulators": "own,ada_fp8", "fraction_bits": "6", "promotion": "64", "inner": "1000", "recipes": "tensor_e4m3"}
+    app = open_page("pages/matmul.py", query)
+    assert not app.exception
+    rows = app.dataframe[1].value
+    assert list(rows["fraction bits"]) == [6, 13, 6, 13] and list(rows["promoted"][:2]) == ["every 64", "never"]
+    exec(app.code[0].value, {})
+    printed = capsys.readouterr().out.strip().splitlines()[-4:]
+    for line, mean, error, sqnr in zip(printed, rows["numbers"], rows["rms error (%)"], rows["SQNR (dB)"], strict=True):
+        assert line.startswith(mean) and f"rms error {error:.2g} %, SQNR {sqnr:.2f} dB" in line
+    app.select_slider(key="promotion").set_value("never").run()
+    never = app.dataframe[1].value
+    assert never["rms error (%)"][2] > 3 * rows["rms error (%)"][2]
+    app.multiselect(key="accumulators").set_value(["float32"]).run()
+    assert not app.exception and {control.key for control in app.select_slider}.isdisjoint({"fraction_bits", "promotion"})
+
+
+def test_every_accumulator_draws_with_a_style_of_its_own():
+    view = View(accumulators=(*ACCUMULATORS, "own"), fraction_bits=23)
+    grown, quantized = accumulations.growth(view), accumulations.quantization(view)
+    figure = charts.accumulation_figure({accumulations.heading(mean): (grown[mean], quantized[mean]) for mean in grown}, accumulations.units(view))
+    count = len(ACCUMULATORS) + 2
+    assert len(figure.data) == 2 * count and len({trace.name for trace in figure.data}) == count
+    assert len({(trace.line.color, trace.line.dash) for trace in figure.data}) == count
+    assert [trace.xaxis for trace in figure.data] == ["x"] * count + ["x2"] * count
+    assert figure.layout.xaxis.type == figure.layout.yaxis2.type == "log" and figure.layout.yaxis.title.text
+    assert all(value > 0 for trace in figure.data for value in trace.y)
+
+
+def test_points_without_an_error_are_left_out_of_the_logarithmic_figure():
+    exact = Accumulator("own", "wide", group=512, aligned_bits=40)
+    errors = accumulation_growth(*(x.round() for x in random_pair(4, 4, 64)), "e4m3fn", [exact], [16, 64])
+    assert [e.rms_error for e in errors] == [0, 0]
+    assert charts.accumulation_figure({"whole numbers": (errors, ())}, {"own": exact}).data[0].x == ()

@@ -1,6 +1,7 @@
 """Products of quantized matrices: C = A · B with A (M, K) and B (K, N), every backend against one definition.
 
 Adding a backend is one `Backend` literal in the `BACKENDS` of a file here, and that file in the line below.
+`accumulate` is none of them: it emulates how the units of a GPU add, at any of the widths in `ACCUMULATORS` or one of your own.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import torch
 from fp8core.arrays import as_integers, as_tensor, like
 from fp8core.gemm import native
 from fp8core.gemm import reference as _reference
+from fp8core.gemm.accumulate import accumulate
+from fp8core.gemm.accumulators import ACCUMULATORS, Accumulator
 from fp8core.gemm.backend import Backend, Case, operands, transpose, transpose_recipe
 from fp8core.gemm.reference import reference
 from fp8core.quantized import QuantizedTensor, quantize
 from fp8core.recipes import Recipe, parse_recipe
 
-__all__ = ["BACKENDS", "Backend", "Case", "availability", "choose", "matmul", "operands", "product", "reference", "transpose", "transpose_recipe"]
+__all__ = ["ACCUMULATORS", "BACKENDS", "Accumulator", "Backend", "Case", "accumulate", "availability", "choose", "matmul", "operands", "product", "reference", "transpose", "transpose_recipe"]
 
 BACKENDS: dict[str, Backend] = {**native.BACKENDS, **_reference.BACKENDS}
 

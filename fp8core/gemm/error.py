@@ -1,6 +1,6 @@
 """What survives a product: the error of A · B beside the errors of A and of B, against K, and against an outlier.
 
-All of it compares float64 products, so that only quantization shows; what a kernel adds while it sums is not in here.
+All of it compares float64 products, so that only quantization shows; what a unit loses while it sums is in `accumulate`.
 """
 
 from __future__ import annotations

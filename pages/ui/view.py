@@ -13,7 +13,7 @@ from typing import Any
 from fp8core.calibration import ALGORITHMS, SCENARIOS
 from fp8core.codec import OVERFLOWS, ROUNDINGS
 from fp8core.formats import FAMILIES, FORMATS
-from fp8core.gemm import BACKENDS
+from fp8core.gemm import ACCUMULATORS, BACKENDS
 from fp8core.models import MODELS, load_weights
 from fp8core.number import explain
 from fp8core.recipes import LIBRARIES, RECIPES
@@ -176,6 +176,7 @@ def _sentence(text: str) -> str:
 
 _SIDES = {65_536: 256, 262_144: 512, 1_048_576: 1024, 4_194_304: 2048}
 _LENGTHS = (64, 100, 128, 256, 512, 1000, 1024, 2048, 4096)
+_PROMOTIONS = (32, 64, 128, 256, 512, 1024)
 _OUTLIERS = (*(step * 10**power for power in range(7) for step in (1, 3)), 10_000_000)
 _AXES = {"log": "logarithmic", "linear": "linear", "scaled": "share of max", "binade": "by binade"}
 _TOPICS = {"grid": "granularity × rule", "rules": "all rules", "calibration": "calibration", "delayed": "delayed scaling", "nvfp4": "NVFP4 inside", "directions": "rows against columns"}
@@ -241,6 +242,9 @@ class View:
     columns: int = choice(256, _LENGTHS, "N (columns of B)", "Product A (M, K) · B (K, N)", widget="slider")
     inner: int = choice(1024, _LENGTHS, "K (inner length)", "Product A (M, K) · B (K, N)", "Every element of the product is a sum of K terms.", widget="slider")
     smoothing: float | str = choice("none", ("none", 0.25, 0.5, 0.75), "Smoothing α", "Product A (M, K) · B (K, N)", "SmoothQuant: loud columns of A are divided, and the rows of B that meet them multiplied, before both are quantized. 0.5 shares the difficulty evenly; more moves more of it into B.", widget="buttons")
+    accumulators: tuple[str, ...] = choices(("float32", "hopper_fp8", "hopper_fp8_128"), (*ACCUMULATORS, OWN), "Accumulators", "Accumulator", "How the products of one element are added. The last of the list is a unit of your own, with the two settings beside it.", lambda key: "a unit of your own" if key == OWN else ACCUMULATORS[key].title)
+    fraction_bits: int = choice(10, tuple(range(4, 24)), "Fraction bits of your own unit", "Accumulator", "Binary places kept below the largest number while a step of 32 products is added, and of the sum after it. Hopper: 13; float32: 23.", widget="slider")
+    promotion: int | str = choice("never", ("never", *_PROMOTIONS), "Promotion of your own unit", "Accumulator", "After how many products the sum is added to a float32 register and begins again at zero.", lambda n: n if n == "never" else f"every {n}", "slider")
     repeats: int = choice(20, (5, 20, 50), "Repeats", "Measurement", "Timed runs of each product; the median is shown.", widget="buttons")
     backend: str = choice("auto", ("auto", *BACKENDS), "Backend", "Measurement", "What multiplies; automatic takes the first that uses the codes as they are.", _backend_title)
     recorded: str = choice("shown", ("shown", "hidden"), "Recorded runs", "Measurement", "Runs of other machines that come with this project.", _sentence, "buttons")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from fp8core.gemm.accumulate import AccumulationError
+from fp8core.gemm.accumulators import ACCUMULATORS, Accumulator
 from fp8core.gemm.error import OutlierError, ProductError
 from fp8core.recipes import parse_recipe
+from pages.ui.charts import parts
 from pages.ui.language import tr
-from pages.ui.theme import NEUTRAL, colour
+from pages.ui.theme import NEUTRAL, colour, series
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
@@ -63,6 +66,47 @@ def outlier_figure(points: Sequence[OutlierError]) -> go.Figure:
         for name, mine, style in _by_recipe(points)
     ]  # fmt: skip
     return _figure(traces, {"type": "log", "title": tr("factor on the first column of A"), "exponentformat": "power", "dtick": 1}, {"title": tr("SQNR of the other columns (dB)")})
+
+
+def accumulation_figure(panels: Mapping[str, tuple[Sequence[AccumulationError], Sequence[ProductError]]], units: Mapping[str, Accumulator]) -> go.Figure:
+    """Relative error of sums against K, both axes logarithmic, one panel for each kind of numbers, beside what quantizing them cost.
+
+    Args:
+        panels: by their headings.
+        units: by the names in the errors. Points without an error, which a logarithmic axis cannot show, are left out.
+    """
+    traces, axes = [], {}
+    for panel, (errors, quantized) in enumerate(panels.values(), 1):
+        place = parts.inside(panel) | {"showlegend": panel == 1}
+        hover = tr("K = %{x}<br>rms error %{customdata[0]:.3g} % of the sums' rms<br>mean error %{customdata[1]:.3g} %, largest %{customdata[2]:.3g} %<br>SQNR %{customdata[3]:.1f} dB")
+        for name, unit in units.items():
+            mine = [e for e in errors if e.accumulator == name and e.relative_error > 0]
+            extra = [[100 * e.relative_error, 100 * e.mean_error / e.rms, 100 * e.max_abs_error / e.rms, e.sqnr_db] for e in mine]
+            title = tr(unit.title)
+            traces.append({
+                "type": "scatter", "mode": "lines+markers", "name": title, "legendgroup": name, "hovertemplate": f"{hover}<extra>{title}</extra>",
+                "x": [e.k for e in mine], "y": [e.relative_error for e in mine], "customdata": extra,
+            } | _unit_style(name, unit) | place)  # fmt: skip
+        hover = tr("K = %{x}<br>rounding the numbers to E4M3 costs %{customdata:.3g} %<br>and is not counted in the other lines")
+        traces.append({
+            "type": "scatter", "mode": "lines", "name": tr("for comparison: rounding to E4M3"), "legendgroup": "quantization", "line": {"color": NEUTRAL, "dash": "dot", "width": 2},
+            "x": [e.k for e in quantized], "y": [e.rms_error / e.rms for e in quantized], "customdata": [100 * e.rms_error / e.rms for e in quantized], "hovertemplate": f"{hover}<extra></extra>",
+        } | place)  # fmt: skip
+        axes[f"xaxis{panel if panel > 1 else ''}"] = _k_axis(sorted({e.k for e in quantized}))
+        axes[f"yaxis{panel if panel > 1 else ''}"] = {"type": "log", "exponentformat": "power", "dtick": 1}
+    axes["yaxis"]["title"] = tr("rms error / rms of the exact sums")
+    layout = parts.panels(axes, rows=1, cols=len(panels), shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=tuple(panels))
+    return go.Figure(traces, layout | {"height": 460, "legend": {"orientation": "h", "y": -0.2, "x": 0, "yanchor": "top"}})
+
+
+def _unit_style(name: str, unit: Accumulator) -> dict:
+    """Colour and symbol are those of the hardware, one's own comes last; with promotion the line is dashed and the symbols are hollow."""
+    kinds = list(dict.fromkeys((each.group, each.aligned_bits) for each in ACCUMULATORS.values()))
+    turn = kinds.index((unit.group, unit.aligned_bits)) if name in ACCUMULATORS else len(kinds)
+    return {
+        "line": {"color": series(turn), "dash": "solid" if unit.promotion is None else "dash", "width": 2},
+        "marker": {"color": series(turn), "symbol": _SYMBOLS[turn % len(_SYMBOLS)] + ("" if unit.promotion is None else "-open"), "size": 8},
+    }
 
 
 def _by_recipe(points):
