@@ -14,6 +14,7 @@ from fp8core.formats import FloatFormat, Format, IntFormat
 
 ROUNDING_NUMBERS = {"half_even": 0, "half_away": 1, "half_toward_zero": 2, "toward_zero": 3, "up": 4, "down": 5, "stochastic": 6}
 SINGLE, LEADING_BITS, DOUBLE, BOOK = range(4)  # ways to round
+_MOST_LEADING_BITS, _MOST_BUCKETS = 8, 1 << 13  # of an index
 
 
 class Single(NamedTuple):
@@ -58,11 +59,24 @@ class Double(NamedTuple):
     parity_by_code: bool
 
 
+class Index(NamedTuple):
+    """Where to look in a code book: magnitudes are cut into buckets by their leading bits, so that none holds more than one decision point.
+
+    starts: how many decision points lie below each bucket, of the negative magnitudes in descending order and then of the others; empty where
+    no such buckets were found.
+    """
+
+    lowest: int
+    shift: int
+    starts: np.ndarray
+
+
 class Constants(NamedTuple):
     """All of a format under one rounding and overflow policy. `way`: how it is rounded; the parts that it does not use hold anything.
 
     steps, step_codes: a code book's decision points, ascending float64, and the codes between them; filled up with NaN, which lies nowhere,
-    to one less than a power of two.
+    to a power of two, one of them at least.
+    index: where to look for them.
     specials: codes of NaN and -0 in a code book, -1 for none, and of numbers below zero in an unsigned format.
     """
 
@@ -72,6 +86,7 @@ class Constants(NamedTuple):
     double: Double
     steps: np.ndarray
     step_codes: np.ndarray
+    index: Index
     specials: tuple[int, int, int, int]
     decoding: Decoding
 
@@ -113,14 +128,36 @@ def constants(fmt: Format, rounding: str, overflow: str) -> Constants:
     no_steps, no_codes = np.zeros(1), np.zeros(1, np.int64)
     if not is_ladder(fmt):
         steps, step_codes, specials = book_steps(fmt, rounding, overflow)
-        steps = np.pad(steps, (0, (1 << steps.size.bit_length()) - 1 - steps.size), constant_values=np.nan)
-        return Constants(BOOK, fmt.bits, _NO_SINGLE, _NO_DOUBLE, steps, step_codes, specials, decoding(fmt))
+        padded = np.pad(steps, (0, (1 << steps.size.bit_length()) - steps.size), constant_values=np.nan)
+        return Constants(BOOK, fmt.bits, _NO_SINGLE, _NO_DOUBLE, padded, step_codes, _index(steps), specials, decoding(fmt))
     way, single = DOUBLE, _NO_SINGLE
     if rounding == "half_even" and _fits_single(fmt):
         way, single = SINGLE, _single(fmt, overflow)
     elif rounding == "half_even" and _is_cut_float32(fmt):
         way, single = LEADING_BITS, _leading(fmt, overflow)
-    return Constants(way, fmt.bits, single, _double(fmt, rounding, overflow), no_steps, no_codes, (0, 0, 0, 0), decoding(fmt))
+    return Constants(way, fmt.bits, single, _double(fmt, rounding, overflow), no_steps, no_codes, _NO_INDEX, (0, 0, 0, 0), decoding(fmt))
+
+
+def _index(steps: np.ndarray) -> Index:
+    """Find the widest buckets that do. A decision point at zero lies below the first bucket of the positive magnitudes, -0 being taken as 0."""
+    magnitudes = np.abs(steps[(steps != 0) & np.isfinite(steps)]).view(np.int64)
+    for leading_bits in range(_MOST_LEADING_BITS + 1) if magnitudes.size else ():
+        shift = 52 - leading_bits
+        lowest = int(magnitudes.min()) >> shift
+        count = (int(magnitudes.max()) >> shift) - lowest + 2
+        if count > _MOST_BUCKETS:
+            return _NO_INDEX
+        edges = ((lowest + np.arange(1, count)) << shift).view(np.float64)  # where buckets of positive magnitudes meet
+        below_positive = np.searchsorted(steps, np.concatenate([[0.0], edges]), side="left")
+        below_positive[0] = np.searchsorted(steps, 0.0, side="right")
+        below_negative = np.searchsorted(steps, np.concatenate([[-np.inf], -edges[::-1]]), side="right")
+        below_negative[0] = 0
+        starts = np.concatenate([below_negative, below_positive])
+        ends = np.concatenate([starts[1:], [steps.size]])
+        ends[count - 1] = np.searchsorted(steps, 0.0, side="left")
+        if (ends - starts).max() <= 1:
+            return Index(lowest, shift, starts.astype(np.int32))
+    return _NO_INDEX
 
 
 @lru_cache(maxsize=256)
@@ -248,5 +285,6 @@ def _double(fmt: Format, rounding: str, overflow: str) -> Double:
     )
 
 
+_NO_INDEX = Index(0, 0, np.zeros(0, np.int32))
 _NO_SINGLE = Single(*(np.int32(0),) * 4, *(np.float32(0),) * 4, *(np.int32(0),) * 8)
 _NO_DOUBLE = Double(*(0,) * 6, False, False, 0, 0, False, 0, 0, 0, 0, False)

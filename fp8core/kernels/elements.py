@@ -172,12 +172,11 @@ def uniform(seed, index):
 
 
 @inlined
-def code_book(x, first, step_codes, specials):
-    """The code of a float64 number in a code book -> int64, given how many decision points lie at or below it."""
-    code = step_codes[np.uint64(first)]
-    code = specials[1] if (specials[1] >= 0) & (code == specials[2]) & (bits_of(x) < 0) else code
-    code = specials[3] if (x < 0) & (specials[3] >= 0) else code
-    return specials[0] if x != x else code
+def special_code(x, code, nan_code, minus_zero_code, zero_code, below_zero_code):
+    """The code of a float64 number in a code book -> int64, given the code of its place among the decision points; -1 for codes that there are not."""
+    code = minus_zero_code if (minus_zero_code >= 0) & (code == zero_code) & (bits_of(x) < 0) else code
+    code = below_zero_code if (x < 0) & (below_zero_code >= 0) else code
+    return nan_code if x != x else code
 
 
 @inlined

@@ -6,11 +6,12 @@ import numpy as np
 
 from fp8core.kernels.compiling import bits_of, float_of, inlined, right, widened
 from fp8core.kernels.constants import BOOK, LEADING_BITS, SINGLE
-from fp8core.kernels.elements import bits_leading, code_book, code_double, code_nearest, code_single, magnitude_of, power_quotient, quotient_single, value_of_code, value_single
+from fp8core.kernels.elements import bits_leading, code_double, code_nearest, code_single, magnitude_of, power_quotient, quotient_single, special_code, value_of_code, value_single
 
 STRETCH = 1024  # numbers between two stages: what is read and written in one fits the first-level cache
 UNSCALED, QUOTIENT, POWER, WIDE_QUOTIENT, PRODUCT, DIVIDED = range(6)  # what is rounded: x; x / scale by way of float32, the same for powers of two, by way of float64; x · float32; x / float32
 SIGN, FRACTION = np.int32(-(2**31)), np.int32((1 << 23) - 1)
+REST64 = np.int64(2**63 - 1)
 
 
 @inlined
@@ -135,18 +136,40 @@ def round_codes_single(way, f, line, count, codes):
 
 
 @inlined
+def buckets_of(line, count, index, places):
+    """Where the numbers of a line stand in the index of a code book."""
+    lowest, shift, last = index.lowest, index.shift, np.int64(index.starts.size // 2 - 1)
+    for i in range(count):
+        bits = bits_of(line[i] + 0.0)  # -0 is 0
+        bucket = ((bits & REST64) >> shift) - lowest
+        bucket = 0 if bucket < 0 else bucket
+        bucket = last if bucket > last else bucket
+        places[i] = last + 1 + (bucket ^ (bits >> 63))
+
+
+@inlined
 def round_codes_double(way, f, seed, place, line, count, codes):
     """Stretch of float64 numbers -> codes."""
     double = f.double
     if way == BOOK:
-        firsts, steps, step_codes, specials = np.zeros(count, np.int64), f.steps, f.step_codes, f.specials
-        half = (steps.size + 1) >> 1
-        while half > 0:  # all numbers of the stretch take one step of the search, then all the next
+        firsts, steps, step_codes = np.zeros(count, np.int32), f.steps, f.step_codes
+        if f.index.starts.size:
+            starts = f.index.starts
+            buckets_of(line, count, f.index, firsts)
             for i in range(count):
-                firsts[i] += half if line[i] >= steps[np.uint64(firsts[i] + half - 1)] else 0
-            half >>= 1
+                first = np.uint64(starts[np.uint64(firsts[i])])
+                firsts[i] = np.int32(first) + np.int32(line[i] >= steps[first])
+        else:
+            half = steps.size >> 1
+            while half > 0:  # all numbers of the stretch take one step of the search, then all the next
+                for i in range(count):
+                    firsts[i] += half if line[i] >= steps[np.uint64(firsts[i] + half - 1)] else 0
+                half >>= 1
         for i in range(count):
-            codes[i] = code_book(line[i], firsts[i], step_codes, specials)
+            firsts[i] = step_codes[np.uint64(firsts[i])]
+        nan_code, minus_zero_code, zero_code, below_zero_code = f.specials
+        for i in range(count):
+            codes[i] = special_code(line[i], firsts[i], nan_code, minus_zero_code, zero_code, below_zero_code)
     elif double.rounding == 0 and not double.parity_by_code:
         mantissa_bits, emin_bits, max_code, lowest_code, limit_code, nan_code = double.mantissa_bits, double.emin_bits, double.max_code, double.lowest_code, double.limit_code, double.nan_code
         sign_code, keeps, wraps, below, zero, first = double.sign_code, np.int64(double.zero_keeps_sign), double.wraps, double.below_zero_code, double.zero_code, double.first_code
