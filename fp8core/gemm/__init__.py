@@ -11,7 +11,7 @@ from functools import lru_cache
 import torch
 
 from fp8core.arrays import as_integers, as_tensor, like
-from fp8core.gemm import native
+from fp8core.gemm import codes, native
 from fp8core.gemm import reference as _reference
 from fp8core.gemm.accumulate import accumulate
 from fp8core.gemm.accumulators import ACCUMULATORS, Accumulator
@@ -22,7 +22,7 @@ from fp8core.recipes import Recipe, parse_recipe
 
 __all__ = ["ACCUMULATORS", "BACKENDS", "Accumulator", "Backend", "Case", "accumulate", "availability", "choose", "matmul", "operands", "product", "reference", "transpose", "transpose_recipe"]
 
-BACKENDS: dict[str, Backend] = {**native.BACKENDS, **_reference.BACKENDS}
+BACKENDS: dict[str, Backend] = {**native.BACKENDS, **codes.BACKENDS, **native.SLOWER, **_reference.BACKENDS}
 
 _PROBE_SIDE = 64
 _REFUSALS = (RuntimeError, ValueError, TypeError)  # NotImplementedError of a missing kernel is a RuntimeError

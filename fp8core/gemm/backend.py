@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -59,6 +60,7 @@ class Backend:
         exact: codes and scales are used as they are and the result is float32, so that it differs from the reference by the
             rounding of float32 sums only. False: something is rounded on the way, as `title` says.
         dequantizes: numbers are decoded and scaled first, so that any recipe works and the product is one of wider numbers.
+        prepare: lays both factors out and returns what then only multiplies; None where there is nothing to lay out. See `ready`.
     """
 
     title: str
@@ -67,6 +69,11 @@ class Backend:
     refuses: Callable[[Case], str | None]
     exact: bool = True
     dequantizes: bool = False
+    prepare: Callable[[QuantizedTensor, QuantizedTensor], Callable[[], torch.Tensor]] | None = None
+
+    def ready(self, qa: QuantizedTensor, qb: QuantizedTensor) -> Callable[[], torch.Tensor]:
+        """Return the product of two factors as a function that may be called many times; what is done once, such as packing codes, is done here."""
+        return partial(self.multiply, qa, qb) if self.prepare is None else self.prepare(qa, qb)
 
 
 def transpose(q: QuantizedTensor) -> QuantizedTensor:

@@ -273,7 +273,7 @@ def _padded(matrix: torch.Tensor, row_multiple: int, column_multiple: int) -> to
     return torch.nn.functional.pad(matrix.view(torch.uint8), (0, more_columns, 0, more_rows)).view(matrix.dtype)
 
 
-# Order is preference: `auto` takes the first that is exact and available.
+# Order is preference: `auto` takes the first that is exact and available, our own kernels before those in SLOWER.
 BACKENDS = {
     "fp8_tensor": Backend("torch._scaled_mm, one scale per matrix", "float8", multiply_fp8_tensor, _refuse_fp8_tensor),
     "fp8_row": Backend("torch._scaled_mm, one scale per row of A and column of B", "float8", multiply_fp8_row, _refuse_fp8),
@@ -283,6 +283,9 @@ BACKENDS = {
     "float16_float32": Backend("torch.mm of FP16, float32 result", "float16", multiply_to_float32, _refuse_float16),
     "tfloat32": Backend("torch.mm with TF32 allowed", "tfloat32", multiply_tfloat32, _refuse_tfloat32),
     "float32": Backend("torch.mm of float32", "float32", multiply_float32, _refuse_wide("float32")),
+}
+# What comes after every kernel that takes codes.
+SLOWER = {
     "dequantize_float32": Backend("dequantize to float32, torch.mm of float32", "float32", dequantize_float32, nothing, dequantizes=True),
     "fp8_blocks": Backend("torch._scaled_mm for each block along K, scaled and added in float32", "float8", multiply_fp8_blocks, _refuse_fp8_blocks),
     "bfloat16": Backend("torch.mm of BF16, result rounded to BF16", "bfloat16", multiply_rounded, _refuse_wide("bfloat16"), exact=False),
