@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from fp8core.arrays import as_tensor
 from fp8core.calibration.smoothing import smooth
-from fp8core.gemm.backend import operands
+from fp8core.gemm.backend import transpose
 from fp8core.gemm.reference import reference
 from fp8core.metrics import cosine, measure, sqnr_db
 from fp8core.quantized import quantize
@@ -88,7 +88,8 @@ def product_error(a, b, recipe: str | Recipe, *, smoothing: float | None = None)
     a, b_rows = _smoothed(a, b, smoothing)
     qa, qb = quantize(a, recipe), quantize(b_rows, recipe)
     report_a, report_b = measure(a, qa), measure(b_rows, qb)
-    got = reference(*operands(a, b_rows, recipe), torch.float64)
+    plain = replace(recipe, rotation="")  # as `operands` says: both are rotated alike, so that the product is the product
+    got = reference(replace(qa, recipe=plain), transpose(replace(qb, recipe=plain)), torch.float64)
     error = (exact - got).abs()
     return ProductError(
         recipe=recipe.name,
@@ -148,15 +149,19 @@ def _outlier_errors(a: torch.Tensor, b: torch.Tensor, recipe: Recipe, factors: S
     _check_shapes(a, b)
     b64 = b.to(torch.float64)
     others = a[:, 1:].to(torch.float64) @ b64[1:]
-    points = []
+    b_hat, points = None, []
     for factor in factors:
         changed = a.clone()
         changed[:, 0] *= factor
         calm, b_rows = _smoothed(changed, b, smoothing)
-        a_hat, b_hat = quantize(calm, recipe).dequantize().to(torch.float64), quantize(b_rows, recipe).dequantize().T.to(torch.float64)
-        exact, got = changed.to(torch.float64) @ b64, a_hat @ b_hat
+        if b_hat is None or smoothing is not None:
+            b_hat = quantize(b_rows, recipe).dequantize().T.to(torch.float64)
+        a_hat = quantize(calm, recipe).dequantize().to(torch.float64)
+        exact = others.addr(changed[:, 0].to(torch.float64), b64[0])  # a product is the sum of what its columns add
+        others_hat = a_hat[:, 1:] @ b_hat[1:]
+        got = others_hat.addr(a_hat[:, 0], b_hat[0])
         underflow = int(((changed != 0) & (a_hat == 0)).sum()) / changed.numel()
-        points.append(OutlierError(recipe.name, factor, sqnr_db(exact, got), sqnr_db(others, a_hat[:, 1:] @ b_hat[1:]), underflow))
+        points.append(OutlierError(recipe.name, factor, sqnr_db(exact, got), sqnr_db(others, others_hat), underflow))
     return points
 
 
