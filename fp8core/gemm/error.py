@@ -159,13 +159,13 @@ def _outlier_errors(a: torch.Tensor, b: torch.Tensor, recipe: Recipe, factors: S
     b64 = b.to(torch.float64)
     others = a[:, 1:].to(torch.float64) @ b64[1:]
     b_hat, points = None, []
+    changed, a_hat = a.clone(), torch.empty(a.shape, dtype=torch.float64)  # memory that is there already costs nothing
     for factor in factors:
-        changed = a.clone()
-        changed[:, 0] *= factor
+        changed[:, 0] = a[:, 0] * factor
         calm, b_rows = _smoothed(changed, b, smoothing)
         if b_hat is None or smoothing is not None:
             b_hat = quantize(b_rows, recipe).dequantize().T.to(torch.float64)
-        a_hat = quantize(calm, recipe).dequantize().to(torch.float64)
+        a_hat.copy_(quantize(calm, recipe).dequantize())
         exact = others.addr(changed[:, 0].to(torch.float64), b64[0])  # a product is the sum of what its columns add
         others_hat = a_hat[:, 1:] @ b_hat[1:]
         got = others_hat.addr(a_hat[:, 0], b_hat[0])
