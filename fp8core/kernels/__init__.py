@@ -16,7 +16,7 @@ import torch
 
 JOBS = {
     "jobs": ("Rule", "binades", "dequantize", "fates", "measures", "one_pass", "pack", "peaks", "report", "quantize_blocks", "round_flat", "scale_and_quantize_blocks", "supports", "unpack"),
-    "statistics": ("moments",),
+    "statistics": ("moments", "quotients"),
     "books": ("book_errors",),
     "calibrating": ("divergences", "in_order", "squared_error"),
 }  # by module

@@ -1,4 +1,4 @@
-"""One pass over the numbers of a tensor for what describes them: moments, ends, zeros."""
+"""One pass over the numbers of a tensor for what describes them: moments, ends, zeros, and counts on a linear axis."""
 
 from __future__ import annotations
 
@@ -143,6 +143,54 @@ def moments(x: torch.Tensor) -> Moments:
     )  # fmt: skip
 
 
+@compiled
+def _quotient_rows(x, columns, block_rows, block_columns, scales, edges, counts, seen):
+    """Count the finite quotients x / scale between edges float64 (B + 1,), equally far apart, into counts int64 (B,); seen float64 (2,): the largest magnitude and how many are finite.
+
+    Without counts only the second is done.
+    """
+    blocks_across, bins = (columns + block_columns - 1) // block_columns, counts.size
+    first, last = edges[0], edges[bins]
+    to_bins, largest, finite = bins / (last - first) if bins else 0.0, 0.0, 0
+    for row in range(x.size // columns):
+        for block in range(blocks_across):
+            scale = np.float64(scales[row // block_rows * blocks_across + block])
+            start = row * columns + block * block_columns
+            for i in range(start, min(start + block_columns, (row + 1) * columns)):
+                quotient = np.float64(widened(x[i])) / scale
+                if not abs(quotient) < np.inf:
+                    continue
+                finite += 1
+                largest = max(largest, abs(quotient))
+                if bins and first <= quotient <= last:
+                    place = min(int((quotient - first) * to_bins), bins - 1)
+                    while quotient < edges[place]:
+                        place -= 1
+                    while place < bins - 1 and quotient >= edges[place + 1]:
+                        place += 1
+                    counts[place] += 1
+    seen[0] = max(seen[0], largest)
+    seen[1] += finite
+
+
+def quotients(matrix: torch.Tensor, scale: torch.Tensor, block: tuple[int, int], edges: np.ndarray | None = None) -> tuple[np.ndarray, float, int]:
+    """Count the quotients x / scale of a matrix (R, C), not float64, as np.histogram does between equally distant edges.
+
+    Returns:
+        counts, int64, one fewer than there are edges, none without edges; the largest magnitude of a quotient; how many quotients are finite.
+    """
+    source, scales, between = as_flat(matrix), as_flat(scale), np.zeros(1) if edges is None else edges
+
+    def work(piece):
+        found = np.zeros(between.size - 1, np.int64), np.zeros(2)
+        _quotient_rows(source[piece.numbers], piece.columns, *block, scales[piece.blocks], between, *found)
+        return found
+
+    parts = run(work, pieces(*matrix.shape, *block, cut_blocks=True))
+    return sum(part[0] for part in parts), max(float(part[1][0]) for part in parts), int(sum(part[1][1] for part in parts))
+
+
 def warm() -> None:
     """Go once through every loop that float32 numbers take."""
     moments(torch.ones(2, 32))
+    quotients(torch.ones(2, 32), torch.ones(2, 1), (1, 32), np.array([0.0, 1.0]))
