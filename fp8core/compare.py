@@ -57,7 +57,8 @@ def difference(a: QuantizedTensor, b: QuantizedTensor) -> Difference:
 
 def _unequal(a, b) -> int:
     a, b = as_tensor(a), as_tensor(b)
-    return int(((a != b) & ~(a.isnan() & b.isnan())).sum())
+    unequal = int(torch.count_nonzero(a != b))
+    return unequal and unequal - int(torch.count_nonzero(a.isnan() & b.isnan()))
 
 
 def scale_curve(fmt: str | Format, rule: str, scale_format: str = "", points: int = 256) -> tuple[np.ndarray, np.ndarray]:

@@ -73,6 +73,11 @@ class Observed:
         return float(self.magnitudes[-1])
 
     @cached_property
+    def energy(self) -> float:
+        """Mean of x²."""
+        return float(self.numbers.square().mean())
+
+    @cached_property
     def totals(self) -> search.Totals:
         """Running totals of the numbers."""
         return search.running_totals(self.numbers)
@@ -87,7 +92,7 @@ class Observed:
         (array([0., 1., 2.]), array([2, 1]))
         """
         above = self.magnitudes.numpy()
-        above = above[above > 0]
+        above = above[np.searchsorted(above, 0.0, side="right") :]
         if not above.size:
             return np.zeros(1), np.empty(0, np.int64)
         top = math.frexp(above[-1])[1]

@@ -174,7 +174,7 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-_SIDES = {65_536: 256, 262_144: 512, 1_048_576: 1024, 4_194_304: 2048}
+_SIDES = {65_536: 256, 262_144: 512, 1_048_576: 1024, 4_194_304: 2048, 16_777_216: 4096}
 _LENGTHS = (64, 100, 128, 256, 512, 1000, 1024, 2048, 4096)
 _OUTLIERS = (*(step * 10**power for power in range(7) for step in (1, 3)), 10_000_000)
 _AXES = {"log": "logarithmic", "linear": "linear", "scaled": "share of max", "binade": "by binade"}

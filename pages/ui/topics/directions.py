@@ -21,7 +21,7 @@ from pages.ui.upload import as_text
 from pages.ui.view import View
 
 SIDES = (16, 32, 128)
-MOST_NUMBERS = 1 << 18  # of one tensor: all shapes take about 5 seconds on one core
+MOST_NUMBERS = 1 << 18  # of one tensor, which all shapes share
 SHAPES = {"rows": lambda side: (1, side), "columns": lambda side: (side, 1), "square": lambda side: (side, side)}
 ELEMENTS = {"e4m3fn": "E4M3", "e5m2": "E5M2", "e2m1fn": "E2M1", "nvfp4": "E2M1, two levels", "int8": "INT8", "int4": "INT4"}
 
