@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from fp8core.compare import difference
+from fp8core.compare import values_apart
 from fp8core.directions import directions, transposed
 from fp8core.metrics import ErrorReport, measure
 from fp8core.quantized import QuantizedTensor, quantize
@@ -93,7 +93,7 @@ def _both_reports(x, q: QuantizedTensor) -> tuple[ErrorReport, ErrorReport, floa
     if other == q.recipe:
         return along_rows, along_rows, 0.0
     turned = quantize(x, other, seed=work.STOCHASTIC_SEED)
-    return along_rows, measure(x, turned), difference(q, turned).share
+    return along_rows, measure(x, turned), values_apart(q, turned) / max(x.numel(), 1)
 
 
 def _flat_and_square(view: View, chosen: Chosen) -> None:
