@@ -257,3 +257,13 @@ def test_statistics_equal_the_definition(count, dtype):
             ours, theirs = dataclasses.asdict(statistics(x)), dataclasses.asdict(by_definition(statistics, x))
             assert ours == pytest.approx(theirs, rel=1e-9, nan_ok=True)
             assert (ours["amax"] == theirs["amax"] or count == 0 or math.isnan(theirs["amax"])) and ours["zeros"] == theirs["zeros"]
+
+
+def test_work_in_one_thread_keeps_its_context_and_its_errors():
+    assert pool.in_one_thread(kernels.usable)
+    with kernels.set_aside():
+        assert not pool.in_one_thread(kernels.usable)
+    x = torch.randn(300, 300, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(pool.in_one_thread(fp8.quantize, x, "mxfp4").codes, fp8.quantize(x, "mxfp4").codes)
+    with pytest.raises(ValueError, match="nothing"):
+        pool.in_one_thread(fp8.quantize, x, "nothing")
