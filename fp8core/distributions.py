@@ -100,8 +100,9 @@ def distribution(x, q: QuantizedTensor, *, scaled: bool) -> Distribution:
     if tuple(source.shape) != q.shape:
         raise ValueError(f"x has shape {tuple(source.shape)} and q has shape {q.shape}: they are a tensor and its own quantized form")
     fmt, codes, scale = q.recipe.fmt, as_integers(q.codes), as_tensor(q.scale)
-    if source.numel() and source.dtype != torch.float64 and not q.recipe.rotation and kernels.usable(source, codes, scale):
-        matrix = as_matrix(source)
+    in_place = not q.recipe.rotation or bool(source.isfinite().all() and as_tensor(q.dequantize()).isfinite().all())  # each number has a place before and after
+    if source.numel() and source.dtype != torch.float64 and in_place and kernels.usable(source, codes, scale):
+        matrix = as_matrix(prepared(source, q.recipe))
         block = tuple(matrix.shape) if scale.numel() == 1 else sides(matrix.shape, q.recipe.scaling.block)
         first, table, (zeros, nans, infs) = kernels.fates(matrix, as_matrix(codes), fmt, scale, block, scaled=scaled)
         occurring = np.flatnonzero(table.sum(axis=0))
@@ -166,12 +167,21 @@ def linear_view(x, q: QuantizedTensor, zoom: int = 1, bins: int = 240) -> Linear
     if zoom < 1 or bins < 1:
         raise ValueError(f"zoom = {zoom} and bins = {bins}: both are at least 1")
     fmt = q.recipe.fmt
+    grid = fmt.finite_values if fmt.bits <= 16 else np.empty(0)
+    source, scale = as_tensor(x), as_tensor(q.scale)
+    if source.numel() and source.dtype != torch.float64 and kernels.usable(source, scale):
+        matrix = as_matrix(prepared(source, q.recipe))
+        block = tuple(matrix.shape) if scale.numel() == 1 else sides(matrix.shape, q.recipe.scaling.block)
+        _, largest, finite = kernels.quotients(matrix, scale, block)
+        window = min(fmt.max, largest or fmt.max) / zoom
+        edges = np.linspace(-window, window, bins + 1)
+        counts = kernels.quotients(matrix, scale, block, edges)[0]
+        return LinearView(edges, counts, grid[np.abs(grid) <= window], int(finite - counts.sum()))
     scaled = (as_matrix(prepared(as_tensor(x), q.recipe)).to(torch.float64) / q.element_scale()).reshape(-1)
     scaled = scaled[scaled.isfinite()].cpu().numpy()
     widest = min(fmt.max, float(np.abs(scaled).max(initial=0.0)) or fmt.max)
     window = widest / zoom
     counts, edges = np.histogram(scaled, bins=bins, range=(-window, window))
-    grid = fmt.finite_values if fmt.bits <= 16 else np.empty(0)
     return LinearView(edges, counts, grid[np.abs(grid) <= window], int(scaled.size - counts.sum()))
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -257,6 +258,11 @@ def describe_code(code: int, format: str | Format) -> Code:
     fmt = parse_format(format)
     if not 0 <= code < 1 << fmt.bits:
         raise ValueError(f"code {code:#x} does not exist in {fmt.name}, whose codes run from 0x0 to {(1 << fmt.bits) - 1:#x}")
+    return _described(int(code), fmt)
+
+
+@lru_cache(maxsize=8192)
+def _described(code: int, fmt: Format) -> Code:
     value = float(fmt.value_of(np.array([code]))[0])
     return Code(code, hex_text(code, fmt), fmt.bit_string(code), value, kind_of(value, fmt), _arithmetic(code, value, fmt))
 

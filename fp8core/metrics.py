@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from fp8core.arrays import as_integers, as_matrix, as_tensor
 from fp8core.codec import decode, exponent_of, is_clipped, pow2, ulp_of
 from fp8core.formats import Format, parse_format
 from fp8core.quantized import QuantizedTensor, prepared
+from fp8core.recipes import make_recipe
 from fp8core.scaling import sides
 
 
@@ -84,6 +85,8 @@ def measure(x, q: QuantizedTensor) -> ErrorReport:
     count, codes, scale = source.numel(), as_integers(q.codes), as_tensor(q.scale)
     if count and kernels.usable(source, codes, scale) and kernels.measures(source, q.recipe.fmt) and (not q.recipe.rotation or bool(source.isfinite().all())):
         return _in_one_pass(source, codes, scale, q)
+    if count and kernels.usable(source, codes, scale) and source.dtype != torch.float64 and q.recipe.fmt.bits <= 16 and not q.recipe.rotation:
+        return _of_a_book(source, codes, scale, q)
     x64, y64 = source.to(torch.float64), as_tensor(q.dequantize()).to(torch.float64)
     finite = x64.isfinite()
     usable = finite & y64.isfinite()
@@ -143,6 +146,16 @@ def _in_one_pass(source: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor,
         **per_binade,
         code_histogram=rounded.histogram if q.recipe.fmt.bits <= 16 else np.empty(0, np.int64),
     )
+
+
+def _of_a_book(source: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor, q: QuantizedTensor) -> ErrorReport:
+    """The report of a format that is a list of values: that of what is left of the numbers, as float32, and what the list tells."""
+    bits, as_it_is = as_tensor(q.dequantize()).contiguous().view(torch.int32).view(torch.uint32), torch.ones(1, 1)
+    matrix = as_matrix(source)
+    block = tuple(matrix.shape) if scale.numel() == 1 else sides(matrix.shape, q.recipe.scaling.block)
+    max_ulp, clipped, histogram = kernels.book_errors(matrix, as_matrix(codes), q.recipe.fmt, scale, block)
+    found = _in_one_pass(source, bits, as_it_is, QuantizedTensor(bits, as_it_is, make_recipe("float32", None)))
+    return replace(found, max_ulp=max_ulp, saturation=clipped / found.count, bits_per_value=q.bits_per_value, code_histogram=histogram)
 
 
 def _binade_arrays(count: np.ndarray, sums: np.ndarray):

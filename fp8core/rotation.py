@@ -55,13 +55,13 @@ def rotate(x, rotation: str | Rotation):
     array([[4., 4., 4., 4.]], dtype=float32)
     """
     chosen = _known(rotation)
-    return _apply(x, chosen, lambda blocks, matrix, signs: (blocks * signs) @ matrix)
+    return _apply(x, chosen, lambda blocks, matrix, signs: _signed(blocks, signs) @ matrix)
 
 
 def rotate_back(x, rotation: str | Rotation):
     """Undo `rotate` -> float32."""
     chosen = _known(rotation)
-    return _apply(x, chosen, lambda blocks, matrix, signs: (blocks @ matrix) * signs)
+    return _apply(x, chosen, lambda blocks, matrix, signs: _signed(blocks @ matrix, signs))
 
 
 def _known(rotation: str | Rotation) -> Rotation:
@@ -72,15 +72,19 @@ def _known(rotation: str | Rotation) -> Rotation:
     return ROTATIONS[rotation]
 
 
+def _signed(blocks: torch.Tensor, signs: torch.Tensor | None) -> torch.Tensor:
+    return blocks if signs is None else blocks * signs
+
+
 def _apply(x, rotation: Rotation, turn):
     source = as_tensor(x).to(torch.float32)
     if rotation.size == 1 or source.ndim == 0:
         return like(x, source.clone())
     whole = source.shape[-1] - source.shape[-1] % rotation.size
     blocks = source[..., :whole].reshape(*source.shape[:-1], whole // rotation.size, rotation.size)
-    signs = torch.tensor(rotation.signs or (1,) * rotation.size, dtype=torch.float32, device=source.device)
-    turned = turn(blocks, _hadamard(rotation.size).to(source.device), signs)
-    return like(x, torch.cat([turned.reshape(*source.shape[:-1], whole), source[..., whole:]], dim=-1))
+    signs = torch.tensor(rotation.signs, dtype=torch.float32, device=source.device) if rotation.signs else None
+    turned = turn(blocks, _hadamard(rotation.size).to(source.device), signs).reshape(*source.shape[:-1], whole)
+    return like(x, turned if whole == source.shape[-1] else torch.cat([turned, source[..., whole:]], dim=-1))
 
 
 @lru_cache(maxsize=8)

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fp8core as fp8
-from fp8core.calibration import CALIBRATIONS, calibrate, observe, smooth
+from fp8core import kernels
+from fp8core.calibration import CALIBRATIONS, calibrate, observe, search, smooth
+from fp8core.calibration.effect import effect
 from fp8core.rotation import ROTATIONS, Rotation, rotate, rotate_back
 from fp8core.samples import make_sample
 
@@ -284,3 +286,55 @@ def test_of_equal_losses_the_threshold_that_clips_least_is_chosen():
 def test_numbers_beyond_float32_are_refused():
     with pytest.raises(ValueError, match=r"the largest magnitude is 1e\+300: scales are float32 numbers, which end at 3.4028e38"):
         calibrate(np.array([1.0, 1e300]), "e4m3fn", "mse")
+
+
+def by_definition(question, *args):
+    with kernels.set_aside():
+        return question(*args)
+
+
+ORDERED = {
+    "normal": np.random.default_rng(0).standard_normal(20_000).astype(np.float32),
+    "on midpoints": np.round(np.random.default_rng(1).standard_normal(9000) * 4) / 4,
+    "one of each": np.arange(-64, 65) / 8,
+    "wild": np.random.default_rng(2).standard_normal(3000) * 10.0 ** np.random.default_rng(3).uniform(-40, 30, 3000),
+    "below zero": -np.abs(np.random.default_rng(4).standard_normal(500)),
+    "zeros": np.array([0.0, -0.0, 0.0, 1e-30, -1e-30, 2.0]),
+    "subnormal": np.random.default_rng(5).standard_normal(900) * 1e-42,
+    "at the end of float32": np.array([1e38, 3.4e38]),
+}
+
+
+@pytest.mark.parametrize("name", [*fp8.FORMATS, "ue4m4", "e3m2_nosub", "table(-1,-0.5,0,0.5,1)", "table(1,2,-0.0,0)", "binary6p3uf"])
+def test_the_effect_on_numbers_in_order_equals_the_definition(name):
+    fmt = fp8.parse_format(name)
+    for body in ORDERED.values():
+        x = torch.from_numpy(np.sort(body.astype(np.float64)))
+        largest = float(x.abs().max())
+        for amax in (largest * share for share in (1, 0.5, 0.99, 0.125, 0.001, 2) if largest * share < 3.4028e38):
+            assert effect(x, fmt, amax) == pytest.approx(by_definition(effect, x, fmt, amax), rel=1e-9, abs=0, nan_ok=True)
+
+
+@pytest.mark.parametrize("name", ["int4", "int8", "e4m3fn", "e2m1fn", "nf4", "e8m0fnu", "float16"])
+@pytest.mark.parametrize("body", ["normal", "on midpoints", "wild"])
+def test_divergences_equal_the_definition(name, body):
+    counts, edges = np.histogram(np.abs(ORDERED[body]), bins=300)
+    for each in (counts, np.where(np.arange(300) < 7, counts, 0), np.where(np.arange(300) == 299, 5, 0)):
+        (thresholds, ours), (same, theirs) = search.divergences(each, edges, fp8.parse_format(name)), by_definition(search.divergences, each, edges, fp8.parse_format(name))
+        assert np.array_equal(thresholds, same)
+        assert np.array_equal(np.isinf(ours), np.isinf(theirs)) and np.array_equal(ours == 0, theirs == 0)
+        assert np.allclose(ours, theirs, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("body", ORDERED)
+def test_observing_equals_the_definition_and_counts_as_numpy_does(body):
+    x = torch.from_numpy(ORDERED[body].astype(np.float32))
+    for dtype in (torch.float32, torch.float16, torch.bfloat16, torch.float64):
+        batches = [*x.to(dtype).nan_to_num(posinf=1.0, neginf=1.0).tensor_split(3), torch.tensor([math.nan, math.inf, -math.inf], dtype=dtype), torch.empty(0, dtype=dtype)]
+        ours, theirs = observe(batches), by_definition(observe, batches)
+        assert torch.equal(ours.numbers, theirs.numbers) and torch.equal(ours.magnitudes, theirs.magnitudes)
+        assert np.array_equal(ours.batch_amax, theirs.batch_amax, equal_nan=True) and (ours.nans, ours.infs) == (theirs.nans, theirs.infs) == (1, 2)
+        if ours.largest:
+            x64 = ours.magnitudes.numpy()
+            for bins in (7, 200):
+                assert all(map(np.array_equal, search.equal_bins(x64, bins), np.histogram(x64, bins, range=(0.0, ours.largest))))

@@ -1,10 +1,14 @@
 """Counts behind the distribution and scaling pages, against plain numpy."""
 
+from dataclasses import asdict
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 import fp8core as fp8
+from fp8core import kernels
 from fp8core.distributions import FATES, distribution, linear_view, maps
 
 
@@ -78,3 +82,16 @@ def test_maps_agree_with_cells_cut_by_hand(name):
         assert m.sqnr_db[i, j] == pytest.approx(fp8.sqnr_db(x[part], q.dequantize()[part]), abs=1e-6)
     if rows <= 8:
         assert np.isnan(m.sqnr_db[0]).all()
+
+
+@pytest.mark.parametrize("name", ["e4m3fn", "tensor_e4m3", "column_e4m3", "mxfp4", "nvfp4", "te_nvfp4_rht", "nf4_64", "float32", "e4m3fn:3x5", "ue4m4"])
+def test_one_pass_counts_on_a_line_and_of_rotated_numbers_equal_the_definition(spread, name):
+    ties = np.random.default_rng(1).integers(-500, 500, (40, 128)).astype(np.float32)
+    for x in (spread, np.nan_to_num(spread, posinf=1.0), ties, np.zeros((3, 64), np.float32), spread.T, ties.astype(np.float16)):
+        q = fp8.quantize(x, name, seed=0)
+        for question in (*(partial(linear_view, zoom=zoom) for zoom in (1, 3, 500)), partial(distribution, scaled=True), partial(distribution, scaled=False)):
+            ours = question(x, q)
+            with kernels.set_aside():
+                theirs = question(x, q)
+            for mine, other in zip(asdict(ours).values(), asdict(theirs).values(), strict=True):
+                assert mine == other if isinstance(mine, int) else all(map(np.array_equal, mine.values(), other.values())) if isinstance(mine, dict) else np.array_equal(mine, other)

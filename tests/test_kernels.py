@@ -14,6 +14,7 @@ from fp8core import kernels
 from fp8core.distributions import FATES, binade_histogram, distribution
 from fp8core.formats import FORMATS
 from fp8core.kernels import pool
+from fp8core.layers import statistics
 
 PATTERNS = ("ue4m4", "e3m2_nosub", "ue3m2_nosub", "e4m3b3fn", "e6m5", "binary6p3uf", "int13", "table(-1,-0.5,0,0.5,1)", "table(1,2,-0.0,0)", "table(-3,-1,2,nan,inf,-inf)")
 GRID = [
@@ -241,3 +242,28 @@ def test_while_loops_are_compiled_ahead_the_definition_answers():
     assert same_numbers(fp8.round_to([0.1, 1000.0], "e4m3fn"), np.float32([0.1015625, 448.0]))
     thread.join(timeout=300)
     assert kernels.usable(torch.zeros(1))
+
+
+@pytest.mark.parametrize("count", (0, 1, 2, 511, 513, 70_001))
+@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16, torch.float16))
+def test_statistics_equal_the_definition(count, dtype):
+    rng = np.random.default_rng(count)
+    bodies = (rng.standard_normal(count), 7 + 1e-3 * rng.standard_normal(count), rng.standard_normal(count) * 10.0 ** rng.uniform(-40, 37, count), np.full(count, 0.1), np.zeros(count))
+    for x in (torch.from_numpy(body).to(dtype) for body in bodies):
+        for special in (None, math.nan, math.inf, 0.0):
+            if special is not None:
+                x = x.clone()
+                x[:: max(count // 7, 1)] = special
+            ours, theirs = dataclasses.asdict(statistics(x)), dataclasses.asdict(by_definition(statistics, x))
+            assert ours == pytest.approx(theirs, rel=1e-9, nan_ok=True)
+            assert (ours["amax"] == theirs["amax"] or count == 0 or math.isnan(theirs["amax"])) and ours["zeros"] == theirs["zeros"]
+
+
+def test_work_in_one_thread_keeps_its_context_and_its_errors():
+    assert pool.in_one_thread(kernels.usable)
+    with kernels.set_aside():
+        assert not pool.in_one_thread(kernels.usable)
+    x = torch.randn(300, 300, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(pool.in_one_thread(fp8.quantize, x, "mxfp4").codes, fp8.quantize(x, "mxfp4").codes)
+    with pytest.raises(ValueError, match="nothing"):
+        pool.in_one_thread(fp8.quantize, x, "nothing")

@@ -67,7 +67,7 @@ def test_the_page_shows_the_numbers_of_the_core(reports):
     by_name = {layer.name: layer for layer in reports}
     assert set(layers["layer"]) == {name for name, layer in by_name.items() if layer.errors}
     for _, row in layers.iterrows():
-        assert row["MXFP4: dB"] == by_name[row["layer"]].errors["mxfp4"].sqnr_db
+        assert row["MXFP4: dB"] == pytest.approx(by_name[row["layer"]].errors["mxfp4"].sqnr_db, rel=1e-12)  # sums may be taken in another order while the loops are not ready
         assert row["INT8 per tensor: underflow (%)"] == 100 * by_name[row["layer"]].errors["int8_tensor"].underflow
     assert len(kept) == sum(1 for layer in reports if layer.reason)
     assert all("stays in high precision" in why for why in kept["why"])
@@ -172,9 +172,12 @@ def test_figures_hold_every_layer_once_per_recipe_and_no_markup_of_names(reports
 def test_reports_are_kept_per_tensor_and_recipe(monkeypatch):
     source = layer_reports.Source("test/kept", load_weights("digits"))
     asked = []
-    monkeypatch.setattr(layer_reports.Source, "report", lambda self, name, recipe, report=layer_reports.Source.report: asked.append((name, recipe)) or report(self, name, recipe))
-    layer_reports.reports(source, ("mxfp4",))
-    assert len(asked) == len(source.names)
+    monkeypatch.setattr(layer_reports, "quantize", lambda x, recipe, quantize=layer_reports.quantize: asked.append(recipe) or quantize(x, recipe))
+    found = layer_reports.reports(source, ("mxfp4",))
+    assert asked == ["mxfp4"] * sum(1 for layer in found if layer.errors)
     asked.clear()
     layer_reports.reports(source, ("mxfp4", "int8_row"))
-    assert {recipe for _, recipe in asked} == {"int8_row"}
+    assert set(asked) == {"int8_row"}
+    asked.clear()
+    assert [set(layer.errors) for layer in layer_reports.reports(source, ("mxfp4",))] == [set(layer.errors) for layer in found]
+    assert not asked

@@ -11,6 +11,7 @@ import torch
 
 from fp8core.arrays import as_tensor
 from fp8core.formats import Format, parse_format
+from fp8core.kernels.pool import in_one_thread
 from fp8core.metrics import measure
 from fp8core.quantized import quantize
 from fp8core.scaling import ScaleSpec
@@ -161,6 +162,10 @@ def simulate(steps: Iterable, scaling: DelayedScaling) -> tuple[DelayedStep, ...
     >>> first.reach, first.saturation, second.reach, second.saturation
     (448.0, 0.5, 896.0, 0.0)
     """
+    return in_one_thread(_simulate, steps, scaling)
+
+
+def _simulate(steps: Iterable, scaling: DelayedScaling) -> tuple[DelayedStep, ...]:
     state, found = scaling.start(), []
     for number, each in enumerate(steps):
         x = as_tensor(each)

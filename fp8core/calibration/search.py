@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from fp8core import kernels
 from fp8core.codec import round_to
 from fp8core.formats import Format, IntFormat
 
 FIRST_BIN = 128
 _SMALLEST_SCALE = 2.0**-126
+_AT_ONCE = 64  # thresholds: what is between two steps stays small
 
 
-def squared_errors(numbers: torch.Tensor, thresholds: np.ndarray, fmt: Format) -> np.ndarray:
+class Totals(NamedTuple):
+    """Sums over the first numbers of an ascending sequence.
+
+    Args:
+        unit: the largest magnitude, by which the numbers are divided: it keeps the squares of tiny numbers from underflowing.
+        sums, squares: of the first 0, 1, … n numbers and of their squares, float64 (n + 1,).
+    """
+
+    unit: float
+    sums: np.ndarray
+    squares: np.ndarray
+
+
+def running_totals(numbers: torch.Tensor) -> Totals:
+    """Return the running totals of numbers in ascending order, float64 (n,)."""
+    x = numbers.numpy()
+    unit = max(abs(x[0]), abs(x[-1]))
+    return Totals(unit, *(np.concatenate([[0.0], np.cumsum((x / unit) ** power)]) for power in (1, 2)))
+
+
+def squared_errors(numbers: torch.Tensor, thresholds: np.ndarray, fmt: Format, totals: Totals | None = None) -> np.ndarray:
     """Return the mean of (x − x̂)² for each threshold, x̂ being quantized with the float32 scale threshold / max -> float64 (T,).
 
     All numbers that round to one value v lie between its midpoints with its neighbours; with the sums of x and x² over them, taken
@@ -24,13 +47,12 @@ def squared_errors(numbers: torch.Tensor, thresholds: np.ndarray, fmt: Format) -
     Args:
         numbers: float64, ascending, shape (n,).
         thresholds: float64, positive, shape (T,).
+        totals: of the numbers, where they are known already.
     """
     scales = np.maximum(thresholds / fmt.max, _SMALLEST_SCALE).astype(np.float32).astype(np.float64)
     if fmt.bits > 16:
         return np.array([float(((round_to(numbers / scale, fmt).to(torch.float64) * scale - numbers) ** 2).mean()) for scale in scales])
-    x = numbers.numpy()
-    unit = max(abs(x[0]), abs(x[-1]))  # keeps the squares of tiny numbers from underflowing
-    sums, squares = (np.concatenate([[0.0], np.cumsum((x / unit) ** power)]) for power in (1, 2))
+    x, (unit, sums, squares) = numbers.numpy(), totals or running_totals(numbers)
     values = fmt.finite_values
     midpoints = (values[:-1] + values[1:]) / 2
     losses = np.empty(len(scales))
@@ -39,6 +61,12 @@ def squared_errors(numbers: torch.Tensor, thresholds: np.ndarray, fmt: Format) -
         v = values * scale / unit
         losses[i] = (np.diff(squares[ends]) - 2 * v * np.diff(sums[ends]) + np.diff(ends) * v * v).sum()
     return np.maximum(losses, 0.0) / len(x) * unit * unit
+
+
+def equal_bins(magnitudes: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Count ascending magnitudes in equal bins from zero to the largest -> counts (B,) and edges (B + 1,), as np.histogram does, which looks at every number."""
+    edges = np.linspace(0.0, magnitudes[-1], bins + 1)
+    return np.diff(np.append(np.searchsorted(magnitudes, edges[:-1]), len(magnitudes))), edges
 
 
 def divergences(counts: np.ndarray, edges: np.ndarray, fmt: Format) -> tuple[np.ndarray, np.ndarray]:
@@ -62,21 +90,37 @@ def divergences(counts: np.ndarray, edges: np.ndarray, fmt: Format) -> tuple[np.
     counts[0] = counts[1]
     below = np.concatenate([[0.0], np.cumsum(counts)])
     ends = np.arange(FIRST_BIN, len(counts) + 1)
-    losses = np.array([_divergence(counts[:end], below[-1] - below[end], levels) for end, levels in zip(ends, _levels(len(counts), fmt), strict=True)])
+    beyond = below[-1] - below[ends]
+    if kernels.usable():
+        return edges[ends], kernels.divergences(counts, beyond, ends, *_level_begins(len(counts), fmt))
+    losses = np.array([_divergence(counts[:end], rest, _levels_below(end, fmt)) for end, rest in zip(ends, beyond, strict=True)])
     return edges[ends], losses
 
 
-@lru_cache(maxsize=6)
-def _levels(bins: int, fmt: Format) -> list[np.ndarray]:
-    """For each threshold, the level of each bin up to it, as integers from 0."""
-    return [_levels_below(end, fmt) for end in range(FIRST_BIN, bins + 1)]
-
-
 def _levels_below(bins: int, fmt: Format) -> np.ndarray:
+    """The level of each bin up to the threshold, as integers from 0."""
+    return np.cumsum(np.diff(_landing(bins, np.array([bins]), fmt)[0], prepend=np.nan) != 0) - 1
+
+
+@lru_cache(maxsize=16)
+def _level_begins(bins: int, fmt: Format) -> tuple[np.ndarray, np.ndarray]:
+    """Where the levels of each threshold begin: int64 (T + 1,), the place of its first in the second array, which holds bins -> two int64 arrays."""
+    ends = np.arange(FIRST_BIN, bins + 1)
+    counts, begins = [], []
+    for some in np.split(ends, range(_AT_ONCE, len(ends), _AT_ONCE)):
+        landing = _landing(some[-1], some, fmt)
+        new = np.diff(landing, axis=1, prepend=np.nan) != 0
+        new &= np.arange(some[-1]) < some[:, None]
+        counts.append(new.sum(axis=1))
+        begins.append(np.nonzero(new)[1])
+    return np.concatenate([[0], np.cumsum(np.concatenate(counts))]), np.concatenate(begins)
+
+
+def _landing(bins: int, ends: np.ndarray, fmt: Format) -> np.ndarray:
+    """What the first `bins` bins are rounded to for each threshold -> (T, bins), levels of an integer or values of the format."""
     if isinstance(fmt, IntFormat):
-        return ((np.arange(bins) << (fmt.bits - 1)) // bins).astype(np.int16)
-    rounded = round_to((np.arange(bins) + 0.5) * fmt.max / bins, fmt)
-    return np.cumsum(np.diff(rounded, prepend=rounded[:1]) != 0, dtype=np.int16)
+        return (np.arange(bins) << (fmt.bits - 1)) // ends[:, None]
+    return round_to((np.arange(bins) + 0.5) * fmt.max / ends[:, None], fmt)
 
 
 def _divergence(inside: np.ndarray, beyond: float, level: np.ndarray) -> float:

@@ -6,17 +6,16 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 import torch
 
-from fp8core.arrays import as_tensor
+from fp8core import kernels
+from fp8core.arrays import FLOAT_DTYPES, as_tensor
 from fp8core.calibration import search
-from fp8core.codec import is_clipped
+from fp8core.calibration.effect import effect
 from fp8core.formats import Format, parse_format
-from fp8core.metrics import sqnr_db
-from fp8core.quantized import quantize
-from fp8core.scaling import ScaleSpec
 
 _Found = tuple[float, np.ndarray, np.ndarray]
 
@@ -73,6 +72,16 @@ class Observed:
         """The largest magnitude of all."""
         return float(self.magnitudes[-1])
 
+    @cached_property
+    def energy(self) -> float:
+        """Mean of x²."""
+        return float(self.numbers.square().mean())
+
+    @cached_property
+    def totals(self) -> search.Totals:
+        """Running totals of the numbers."""
+        return search.running_totals(self.numbers)
+
     def histogram(self, per_binade: int = 4, most_binades: int = 40) -> tuple[np.ndarray, np.ndarray]:
         """Count the magnitudes above zero in equal bins of log2 -> log2 of the edges, shape (B + 1,), and counts, shape (B,).
 
@@ -83,7 +92,7 @@ class Observed:
         (array([0., 1., 2.]), array([2, 1]))
         """
         above = self.magnitudes.numpy()
-        above = above[above > 0]
+        above = above[np.searchsorted(above, 0.0, side="right") :]
         if not above.size:
             return np.zeros(1), np.empty(0, np.int64)
         top = math.frexp(above[-1])[1]
@@ -138,13 +147,12 @@ def _mse(observed: Observed, fmt: Format, settings: Settings) -> _Found:
     held = observed.numbers if fmt.signed or fmt.nan_code is None else observed.numbers[observed.numbers >= 0]  # the others become NaN at any scale
     if not held.numel():
         return observed.largest, _NOTHING, _NOTHING
-    losses = search.squared_errors(held, thresholds, fmt)
+    losses = search.squared_errors(held, thresholds, fmt, observed.totals if held is observed.numbers else None)
     return float(thresholds[_last_least(losses)]), thresholds, losses
 
 
 def _entropy(observed: Observed, fmt: Format, settings: Settings) -> _Found:
-    counts, edges = np.histogram(observed.magnitudes.numpy(), bins=settings.bins, range=(0.0, observed.largest))
-    thresholds, losses = search.divergences(counts, edges, fmt)
+    thresholds, losses = search.divergences(*search.equal_bins(observed.magnitudes.numpy(), settings.bins), fmt)
     return float(thresholds[_last_least(losses)]), thresholds, losses
 
 
@@ -208,16 +216,21 @@ def observe(batches) -> Observed:
         TypeError: they do not hold real numbers.
     """
     one = isinstance(batches, (torch.Tensor, np.ndarray)) or not isinstance(batches, Iterable)
-    tensors = [as_tensor(batch).to(torch.float64).cpu().reshape(-1) for batch in ([batches] if one else batches)]
-    finite = [tensor[tensor.isfinite()] for tensor in tensors]
-    numbers = np.sort(torch.cat(finite).numpy()) if finite else np.empty(0)
-    if not numbers.size:
+    tensors = [as_tensor(batch).cpu().reshape(-1) for batch in ([batches] if one else batches)]
+    tensors = [tensor.to(torch.float64 if tensor.dtype not in FLOAT_DTYPES or tensor.dtype == torch.float64 else torch.float32) for tensor in tensors]
+    finite = [tensor if bool(kept.all()) else tensor[kept] for tensor in tensors for kept in [tensor.isfinite()]]
+    together = torch.cat(finite) if finite else torch.empty(0)
+    if not together.numel():
         raise ValueError(f"there is no finite number in {len(tensors)} batches of {sum(map(len, tensors))} numbers: nothing to calibrate with")
     batch_amax = np.array([float(part.abs().max()) if len(part) else math.nan for part in finite])
-    nans, infs = (sum(int(test(tensor).sum()) for tensor in tensors) for test in (torch.isnan, torch.isinf))
-    below_zero = np.searchsorted(numbers, 0.0)
-    two_runs = np.abs(np.concatenate([numbers[:below_zero][::-1], numbers[below_zero:]]))
-    magnitudes = np.sort(two_runs, kind="stable")  # which merges what is in order already
+    nans, infs = (sum(int(test(tensor).sum()) for tensor, part in zip(tensors, finite, strict=True) if part is not tensor) for test in (torch.isnan, torch.isinf))
+    if together.dtype == torch.float32 and kernels.usable(together):
+        numbers, magnitudes = kernels.in_order(together.numpy())
+    else:
+        numbers = np.sort(together.to(torch.float64).numpy())
+        below_zero = np.searchsorted(numbers, 0.0)
+        two_runs = np.abs(np.concatenate([numbers[:below_zero][::-1], numbers[below_zero:]]))
+        magnitudes = np.sort(two_runs, kind="stable")  # which merges what is in order already
     return Observed(torch.from_numpy(numbers), torch.from_numpy(magnitudes), batch_amax, nans, infs)
 
 
@@ -250,19 +263,5 @@ def calibrate(batches, format: str | Format, method: str = "amax", **settings) -
     amax, thresholds, losses = CALIBRATIONS[method].choose(observed, fmt, chosen) if observed.largest else (0.0, _NOTHING, _NOTHING)
     return Calibration(
         method, fmt.name, amax, observed.largest, observed.batch_amax, len(observed.numbers), observed.nans, observed.infs,
-        **_effect(observed.numbers, fmt, amax), thresholds=thresholds, losses=losses,
+        **effect(observed.numbers, fmt, amax), thresholds=thresholds, losses=losses,
     )  # fmt: skip
-
-
-def _effect(numbers: torch.Tensor, fmt: Format, amax: float) -> dict[str, float]:
-    if not amax:
-        return {"clipped": 0.0, "flushed": 0.0, "lost": 0.0, "sqnr_db": math.nan}
-    q = quantize(numbers, fmt, ScaleSpec(), amax=amax)
-    restored = q.dequantize()
-    usable = restored.isfinite()
-    return {
-        "clipped": int(is_clipped(numbers / q.element_scale().reshape(()), fmt).sum()) / len(numbers),
-        "flushed": int(((numbers != 0) & (restored == 0)).sum()) / len(numbers),
-        "lost": int((~usable).sum()) / len(numbers),
-        "sqnr_db": sqnr_db(numbers[usable], restored[usable]),
-    }

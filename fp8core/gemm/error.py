@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
 from fp8core.arrays import as_tensor
 from fp8core.calibration.smoothing import smooth
-from fp8core.gemm.backend import operands
+from fp8core.gemm.backend import transpose
 from fp8core.gemm.reference import reference
+from fp8core.kernels.pool import in_one_thread
 from fp8core.metrics import cosine, measure, sqnr_db
 from fp8core.quantized import quantize
 from fp8core.recipes import Recipe, parse_recipe
 
 LARGEST_SIDE = 1 << 16
+_FEW = 1 << 16  # numbers of a factor; handing a job over costs more than a second thread gains
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,8 @@ def product_error(a, b, recipe: str | Recipe, *, smoothing: float | None = None)
     a, b_rows = _smoothed(a, b, smoothing)
     qa, qb = quantize(a, recipe), quantize(b_rows, recipe)
     report_a, report_b = measure(a, qa), measure(b_rows, qb)
-    got = reference(*operands(a, b_rows, recipe), torch.float64)
+    plain = replace(recipe, rotation="")  # as `operands` says: both are rotated alike, so that the product is the product
+    got = reference(replace(qa, recipe=plain), transpose(replace(qb, recipe=plain)), torch.float64)
     error = (exact - got).abs()
     return ProductError(
         recipe=recipe.name,
@@ -125,7 +129,13 @@ def error_growth(a, b, recipes: Sequence[str], ks: Sequence[int], *, smoothing: 
     for k in ks:
         if not 1 <= k <= a.shape[1]:
             raise ValueError(f"k = {k}: it is between 1 and K = {a.shape[1]}")
-    return tuple(product_error(a[:, :k], b[:k], recipe, smoothing=smoothing) for recipe in recipes for k in ks)
+
+    def error(recipe: str, k: int) -> ProductError:
+        few = max(a.shape[0], b.shape[1]) * k <= _FEW
+        answer = partial(product_error, a[:, :k], b[:k], recipe, smoothing=smoothing)
+        return in_one_thread(answer) if few else answer()
+
+    return tuple(error(recipe, k) for recipe in recipes for k in ks)
 
 
 def outlier_effect(a, b, recipes: Sequence[str], factors: Sequence[float], *, smoothing: float | None = None) -> tuple[OutlierError, ...]:
@@ -148,15 +158,19 @@ def _outlier_errors(a: torch.Tensor, b: torch.Tensor, recipe: Recipe, factors: S
     _check_shapes(a, b)
     b64 = b.to(torch.float64)
     others = a[:, 1:].to(torch.float64) @ b64[1:]
-    points = []
+    b_hat, points = None, []
+    changed, a_hat = a.clone(), torch.empty(a.shape, dtype=torch.float64)  # memory that is there already costs nothing
     for factor in factors:
-        changed = a.clone()
-        changed[:, 0] *= factor
+        changed[:, 0] = a[:, 0] * factor
         calm, b_rows = _smoothed(changed, b, smoothing)
-        a_hat, b_hat = quantize(calm, recipe).dequantize().to(torch.float64), quantize(b_rows, recipe).dequantize().T.to(torch.float64)
-        exact, got = changed.to(torch.float64) @ b64, a_hat @ b_hat
-        underflow = int(((changed != 0) & (a_hat == 0)).sum()) / changed.numel()
-        points.append(OutlierError(recipe.name, factor, sqnr_db(exact, got), sqnr_db(others, a_hat[:, 1:] @ b_hat[1:]), underflow))
+        if b_hat is None or smoothing is not None:
+            b_hat = quantize(b_rows, recipe).dequantize().T.to(torch.float64)
+        a_hat.copy_(quantize(calm, recipe).dequantize())
+        exact = others.addr(changed[:, 0].to(torch.float64), b64[0])  # a product is the sum of what its columns add
+        others_hat = a_hat[:, 1:] @ b_hat[1:]
+        got = others_hat.addr(a_hat[:, 0], b_hat[0])
+        underflow = int(torch.count_nonzero((changed != 0) & (a_hat == 0))) / changed.numel()
+        points.append(OutlierError(recipe.name, factor, sqnr_db(exact, got), sqnr_db(others, others_hat), underflow))
     return points
 
 

@@ -6,6 +6,7 @@ numba compiles the loops when they are first used and keeps them on disk; `warm`
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,12 @@ from contextvars import ContextVar
 
 import torch
 
-JOBS = ("Rule", "binades", "dequantize", "fates", "measures", "one_pass", "pack", "peaks", "report", "quantize_blocks", "round_flat", "scale_and_quantize_blocks", "supports", "unpack")
+JOBS = {
+    "jobs": ("Rule", "binades", "dequantize", "fates", "measures", "one_pass", "pack", "peaks", "report", "quantize_blocks", "round_flat", "scale_and_quantize_blocks", "supports", "unpack"),
+    "statistics": ("moments", "quotients"),
+    "books": ("book_errors",),
+    "calibrating": ("divergences", "in_order", "squared_error"),
+}  # by module
 
 _set_aside: ContextVar[bool] = ContextVar("kernels_set_aside", default=False)
 _getting_ready = threading.Event()
@@ -36,27 +42,26 @@ def set_aside() -> Iterator[None]:
 
 def __getattr__(name: str):
     """The jobs, whose module imports numba: not before one of them is asked for."""
-    if name not in JOBS:
+    module = next((module for module, jobs in JOBS.items() if name in jobs), None)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fp8core.kernels import jobs
-
-    return getattr(jobs, name)
+    return getattr(importlib.import_module(f"{__name__}.{module}"), name)
 
 
 def warm() -> None:
     """Compile the loops for float32, or load them from disk; see `warm_in_background` for servers."""
-    from fp8core.kernels import jobs
-
-    jobs.warm()
+    for module in JOBS:
+        importlib.import_module(f"{__name__}.{module}").warm()
 
 
 def warm_in_background() -> threading.Thread:
     """Do the same in a thread of its own; until it is done all work goes by the definition, so that nobody waits for a compiler."""
-    from fp8core.kernels import jobs
+    for module in JOBS:  # an import in a thread would hold up the imports of others
+        importlib.import_module(f"{__name__}.{module}")
 
     def work():
         try:
-            jobs.warm()
+            warm()
         except RuntimeError as error:
             if "after shutdown" not in str(error):  # the process ends before the loops are ready
                 raise

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +43,11 @@ def run(work: Callable, pieces: Iterable) -> list:
     for turn in [pool.submit(take_turns) for _ in range(hands)]:
         turn.result()
     return results
+
+
+def in_one_thread(work: Callable, *args):
+    """Return work(*args), done by one of the threads, which does there whatever it asks of `run`: for many small jobs, each of which would be handed over."""
+    return run(lambda context: context.run(work, *args), [copy_context()])[0]
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,12 @@ def prepare_server() -> None:
     gc.freeze()
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=8, show_spinner=False)
 def tensor(source: str, size: int, seed: int, outlier: float, tail: float) -> torch.Tensor:
     """Return the tensor that a view names: float32, a square sample, or a matrix of a bundled model as it is.
 
-    Only samples heed `size`, `seed`, `outlier` and `tail`. Every caller gets a copy of its own.
+    Only samples heed `size`, `seed`, `outlier` and `tail`. All callers share it, as a copy
+    for each run would cost more than most answers: nobody may write to it.
     """
     if source in SAMPLES:
         side = round(size**0.5)

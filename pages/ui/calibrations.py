@@ -79,7 +79,7 @@ def compared(format_name: str) -> tuple[str, ...]:
 
 def energy(seen: Observed) -> float:
     """Mean of x²."""
-    return float(seen.numbers.square().mean())
+    return seen.energy
 
 
 def observed(source: Source) -> Observed | None:
@@ -172,7 +172,7 @@ def _activations(model: str) -> dict[str, torch.Tensor]:
     return activations(model)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=2, show_spinner=False)
 def _observed(key: str, _x: torch.Tensor) -> Observed | None:
     with _slots():
         try:

@@ -12,6 +12,7 @@ import torch
 from fp8core.checkpoints import Checkpoint
 from fp8core.distributions import Distribution, distribution
 from fp8core.layers import LayerReport, analyze_tensors, as_layer, kind_of, report, summary, to_rows
+from fp8core.metrics import ErrorReport, measure
 from fp8core.models import MODELS, activations, load_weights
 from fp8core.quantized import quantize
 from fp8core.recipes import RECIPES
@@ -44,17 +45,18 @@ class Source:
         """Every tensor, in the source's own order."""
         return list(self.tensors) if self.checkpoint is None else [*self.checkpoint.infos, *self.checkpoint.refused]
 
-    def report(self, name: str, recipe: str) -> LayerReport:
-        """Report on one tensor under one recipe."""
+    def report(self, name: str) -> LayerReport:
+        """Report on one tensor under no recipe yet."""
         if self.checkpoint is None:
-            return next(analyze_tensors({name: self.tensors[name]}, [recipe]))
-        return report(self.checkpoint, name, [recipe], most=MOST_NUMBERS)
+            return next(analyze_tensors({name: self.tensors[name]}, []))
+        return report(self.checkpoint, name, [], most=MOST_NUMBERS)
 
     def read(self, name: str) -> torch.Tensor:
-        """Return one tensor in the shape in which it is quantized."""
+        """Return one tensor in the shape in which it is quantized, 16 bits as float32."""
         if self.checkpoint is None:
             return self.tensors[name]
-        return as_layer(self.checkpoint.read(name), kind_of(name, self.checkpoint.infos[name].shape))
+        x = as_layer(self.checkpoint.read(name), kind_of(name, self.checkpoint.infos[name].shape))
+        return x.float() if x.dtype.itemsize == 2 else x
 
 
 def choose_source(view: View, upload: Checkpoint | None) -> Source:
@@ -75,17 +77,22 @@ def reports(source: Source, recipes: tuple[str, ...]) -> list[LayerReport]:
     Raises:
         CheckpointError: a damaged tensor.
     """
-    names, found = source.names, []
+    kept = _kept(key=f"{source.key}/{recipes!r}")
     place, shown = st.empty(), time.monotonic()
+    if kept:
+        return kept
+    names, found = source.names, []
     try:
         for done, name in enumerate(names):
             if time.monotonic() - shown > 0.15:
                 place.progress(done / len(names), tr("Layer {number} of {all}: {name}").format(number=done + 1, all=len(names), name=as_text(name)))
                 shown = time.monotonic()
-            parts = [_report(key=f"{source.key}/{recipe}/{name}", _name=name, _recipe=recipe, _source=source) for recipe in recipes]
-            found.append(replace(parts[0], errors={recipe: error for part in parts for recipe, error in part.errors.items()}))
+            layer = _layer(key=f"{source.key}/{name}", _name=name, _source=source)
+            errors = {recipe: _error(key=f"{source.key}/{recipe}/{name}", _name=name, _recipe=recipe, _source=source) for recipe in recipes} if layer.statistics else {}
+            found.append(replace(layer, errors=errors))
     finally:
         place.empty()
+    kept[:] = found
     return found
 
 
@@ -178,12 +185,24 @@ def _select(**values) -> None:
         st.toast(tr("This layer cannot be selected: {reason}").format(reason=as_text(str(error))))
 
 
-@st.cache_resource(max_entries=4096, show_spinner=False)
-def _report(key: str, _name: str, _recipe: str, _source: Source) -> LayerReport:
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _kept(key: str) -> list[LayerReport]:
+    """A place for the reports of all tensors under all recipes, so that the caches below are asked only where something has changed."""
+    return []
+
+
+@st.cache_resource(max_entries=1024, show_spinner=False)
+def _layer(key: str, _name: str, _source: Source) -> LayerReport:
     with _slots():
-        found = _source.report(_name, _recipe)
-    no_codes = {recipe: replace(error, code_histogram=error.code_histogram[:0].copy()) for recipe, error in found.errors.items()}
-    return replace(found, errors=no_codes)
+        return _source.report(_name)
+
+
+@st.cache_resource(max_entries=4096, show_spinner=False)
+def _error(key: str, _name: str, _recipe: str, _source: Source) -> ErrorReport:
+    x = _source.read(_name)
+    with _slots():
+        error = measure(x, quantize(x, _recipe))
+    return replace(error, code_histogram=error.code_histogram[:0].copy())
 
 
 @st.cache_data(max_entries=128, show_spinner=False)

@@ -28,7 +28,7 @@ def growth(view: View) -> list[ProductError]:
 
 def at_inner(view: View) -> list[ProductError]:
     """Errors for every recipe at the chosen K, or at the tensor's own where that is shorter."""
-    return [point for recipe in view.recipes for point in _growth(*_source(view), recipe, _smoothing(view), (view.inner,))]
+    return [_at(view, recipe) for recipe in view.recipes]
 
 
 def outliers(view: View) -> list[OutlierError]:
@@ -77,6 +77,13 @@ def table(errors: Sequence[ProductError]) -> list[dict]:
 def columns() -> dict:
     """How the table's numbers are shown."""
     return {name: st.column_config.NumberColumn(format="%.3g") for name in (tr("largest error"), tr("rms error"), tr("1 − cosine"))}
+
+
+def _at(view: View, recipe: str) -> ProductError:
+    """The point of the growth at the chosen K, or one of its own where the growth has none there."""
+    asked = (*_source(view), recipe, _smoothing(view))
+    k = min(view.inner, _pair(*_source(view))[0].shape[1])
+    return next((point for point in _growth(*asked) if point.k == k), None) or _growth(*asked, (k,))[0]
 
 
 def _smoothing(view: View) -> float | None:

@@ -12,7 +12,9 @@ import streamlit as st
 import torch
 
 from fp8core.checkpoints import Checkpoint, CheckpointError
+from fp8core.compare import Difference
 from fp8core.distributions import Distribution, LinearView, Maps, distribution, linear_view, maps
+from fp8core.forms import Forms
 from fp8core.layers import as_layer, kind_of
 from fp8core.metrics import ErrorReport, measure
 from fp8core.quantized import quantize
@@ -74,6 +76,11 @@ def report(chosen: Chosen, recipe: Recipe) -> ErrorReport:
     return _report(key=_key(chosen, recipe), _recipe=recipe, _x=chosen.x)
 
 
+def form_report(chosen: Chosen, recipe: Recipe, forms: Forms) -> ErrorReport:
+    """Measure the tensor under the recipe, unless another of its forms is the same."""
+    return _report(key=_key(chosen, recipe), _recipe=recipe, _x=chosen.x, _forms=forms)
+
+
 def reports(chosen: Chosen, recipes: dict, answer: Callable[[Chosen, Recipe], Any] = report) -> dict:
     """Measure the tensor under many recipes, {any key: Recipe} -> {the same key: ErrorReport, or what `answer` returns}; a bar shows where that takes time."""
     found, place, started = {}, st.empty(), time.monotonic()
@@ -103,6 +110,11 @@ def in_cells(chosen: Chosen, recipe: Recipe) -> Maps:
 def ask(chosen: Chosen, recipe: Recipe, question: Callable, *more) -> Any:
     """Return question(x, quantized x, *more), computed once for these arguments, which their `repr` tells apart. For small answers."""
     return _answer(key=f"{_key(chosen, recipe)}/{question.__module__}.{question.__qualname__}{more!r}", _recipe=recipe, _question=question, _more=more, _x=chosen.x)
+
+
+def form_difference(chosen: Chosen, recipe: Recipe, other: Recipe, forms: Forms) -> Difference:
+    """Count where the tensor under two recipes differs."""
+    return _difference(key=f"{_key(chosen, recipe)}/{other!r}", _recipe=recipe, _other=other, _forms=forms)
 
 
 def first_rows(chosen: Chosen, most: int) -> Chosen:
@@ -151,9 +163,15 @@ def _key(chosen: Chosen, recipe: Recipe) -> str:
 
 
 @st.cache_resource(max_entries=1024, show_spinner=False)
-def _report(key: str, _recipe: Recipe, _x: torch.Tensor) -> ErrorReport:
+def _report(key: str, _recipe: Recipe, _x: torch.Tensor, _forms: Forms | None = None) -> ErrorReport:
     with _slots():
-        return measure(_x, _quantize(_x, _recipe))
+        return _forms.report(_recipe) if _forms else measure(_x, _quantize(_x, _recipe))
+
+
+@st.cache_resource(max_entries=512, show_spinner=False)
+def _difference(key: str, _recipe: Recipe, _other: Recipe, _forms: Forms) -> Difference:
+    with _slots():
+        return _forms.difference(_recipe, _other)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import math
 import re
+from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 
-from fp8core.compare import difference, scale_curve
-from fp8core.quantized import QuantizedTensor, quantize
+from fp8core.compare import scale_curve
+from fp8core.forms import Forms
 from fp8core.recipes import LIBRARIES, RECIPES, Recipe
 from fp8core.rules import GENERIC_RULES, SCALE_RULES
 from pages.ui import frame, report_tables
@@ -20,7 +22,7 @@ from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
 from pages.ui.view import View
 
-MOST_NUMBERS = 1 << 18  # of one tensor: all recipes take about 6 seconds on one core
+MOST_NUMBERS = 1 << 18  # of one tensor, which all recipes share
 NAMES = {"MXFP8": "mxfp8_e4m3", "MXFP4": "mxfp4", "NVFP4": "nvfp4", "INT8 row-wise": "int8_row"}
 _ELEMENTS = ("deepseek_v3_1x128_ue8m0", "signed_e8m0_element", "ue8m0_element")
 
@@ -32,7 +34,9 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
         st.caption(tr("All recipes are measured on the first {rows} rows, {count} numbers.").format(rows=part.x.shape[0], count=f"{part.x.numel():,}"))
     view = frame.control("library")
     libraries = LIBRARIES if view.library == "all" else {view.library: LIBRARIES[view.library]}
-    reports = work.reports(part, {each.name: each for recipes in libraries.values() for each in recipes})
+    forms = Forms(part.x, work.STOCHASTIC_SEED)
+    measured = partial(work.form_report, forms=forms)
+    reports = work.reports(part, {each.name: each for recipes in libraries.values() for each in recipes}, measured)
     st.subheader(tr("{tensor}: {count} recipes on the same numbers").format(tensor=as_text(chosen.title), count=len(reports)), anchor=False)
     left, right = st.columns([2, 1])
     with left:
@@ -40,8 +44,8 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
     with right:
         _curves(view, recipe)
     frame.table(rows(libraries, reports), "all_rules", height=420)
-    _disagreement(part)
-    _element(part)
+    _disagreement(part, forms)
+    _element(part, measured)
     if part.code:
         frame.copy_python(as_python(part, list(reports)))
 
@@ -98,17 +102,13 @@ def _shape(recipe: Recipe) -> tuple:
     return (recipe.format, recipe.scaling.block, recipe.scaling.scale_format) if recipe.scaling else (recipe.format,)
 
 
-def disagreements(chosen: Chosen) -> list[dict]:
+def disagreements(chosen: Chosen, forms: Forms) -> list[dict]:
     """One row for each recipe that shares a name with others: how far it is from the plain recipe of that name, and why."""
-    return [_disagreement_row(chosen, name, first, each) for name, first in NAMES.items() for each in namesakes(first)]
+    return [_disagreement_row(chosen, name, first, each, forms) for name, first in NAMES.items() for each in namesakes(first)]
 
 
-def _difference(x, q: QuantizedTensor, other: Recipe):
-    return difference(q, quantize(x, other, seed=work.STOCHASTIC_SEED))
-
-
-def _disagreement_row(chosen: Chosen, name: str, first: str, recipe: Recipe) -> dict:
-    found = work.ask(chosen, recipe, _difference, RECIPES[first])
+def _disagreement_row(chosen: Chosen, name: str, first: str, recipe: Recipe, forms: Forms) -> dict:
+    found = work.form_difference(chosen, recipe, RECIPES[first], forms)
     rule = SCALE_RULES[recipe.scaling.rule]
     library = next(library for library, recipes in LIBRARIES.items() if recipe in recipes)
     return {
@@ -117,14 +117,14 @@ def _disagreement_row(chosen: Chosen, name: str, first: str, recipe: Recipe) -> 
     }  # fmt: skip
 
 
-def _disagreement(chosen: Chosen) -> None:
+def _disagreement(chosen: Chosen, forms: Forms) -> None:
     with st.expander(tr("Where libraries disagree under one name"), icon=":material/call_split:"):
         st.markdown(
             tr("Each recipe beside the plain one of its name, **{names}**: same elements, same blocks, same scale format, the same tensor. Counted are elements whose codes differ.").format(
                 names=as_text(", ".join(RECIPES[first].title for first in NAMES.values()))
             )
         )
-        frame.table(disagreements(chosen), "disagreements", height="content")
+        frame.table(disagreements(chosen, forms), "disagreements", height="content")
         for rule in dict.fromkeys(each.scaling.rule for first in NAMES.values() for each in namesakes(first)):
             st.markdown(f"- **{as_text(tr(SCALE_RULES[rule].title))}**: {as_text(tr(small_print(rule)))}")
 
@@ -136,8 +136,8 @@ def small_print(rule: str) -> str:
     return re.sub(r"\s*See `_\w+`[^.]*\.", "", " ".join(about.split("Source:")[0].split()))
 
 
-def _element(chosen: Chosen) -> None:
-    reports = work.reports(chosen, {name: RECIPES[name] for name in _ELEMENTS})
+def _element(chosen: Chosen, measured: Callable) -> None:
+    reports = work.reports(chosen, {name: RECIPES[name] for name in _ELEMENTS}, measured)
     real, signed, bare = (reports[name] for name in _ELEMENTS)
     st.subheader(tr("UE8M0: the format of the scale, not of the numbers"), anchor=False)
     st.markdown(
