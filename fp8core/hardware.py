@@ -39,11 +39,12 @@ CPU_OPERANDS: dict[str, tuple[str, ...]] = {
     "float16": ("avx512_fp16", "amx_fp16", "asimdhp"),
     "int8": ("avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"),
     "float8": ("amx_fp8",),
+    "float4": (),
     "tfloat32": (),
 }
 
 # Smallest compute capability whose tensor cores take these operands. Source: NVIDIA, CUDA C++ Programming Guide, "Compute Capabilities".
-CUDA_OPERANDS: dict[str, tuple[int, int]] = {"float16": (7, 0), "int8": (7, 5), "bfloat16": (8, 0), "tfloat32": (8, 0), "float8": (8, 9)}
+CUDA_OPERANDS: dict[str, tuple[int, int]] = {"float16": (7, 0), "int8": (7, 5), "bfloat16": (8, 0), "tfloat32": (8, 0), "float8": (8, 9), "float4": (10, 0)}
 
 # The same for AMD, by the name of the architecture. Source: ROCm documentation, "Data types and precision support".
 HIP_OPERANDS: dict[str, tuple[str, ...]] = {
@@ -52,6 +53,7 @@ HIP_OPERANDS: dict[str, tuple[str, ...]] = {
     "bfloat16": ("gfx90a", "gfx942", "gfx950"),
     "tfloat32": ("gfx942",),
     "float8": ("gfx942", "gfx950"),
+    "float4": ("gfx950",),
 }
 
 

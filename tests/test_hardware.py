@@ -60,10 +60,12 @@ def test_sapphire_rapids_has_no_fp8(monkeypatch):
     [
         ((7, 5), "", {"float16", "int8"}),
         ((8, 0), "", {"float16", "int8", "bfloat16", "tfloat32"}),
-        ((8, 9), "", set(CUDA_OPERANDS)),
-        ((9, 0), "", set(CUDA_OPERANDS)),
+        ((8, 9), "", set(CUDA_OPERANDS) - {"float4"}),
+        ((9, 0), "", set(CUDA_OPERANDS) - {"float4"}),
+        ((10, 0), "", set(CUDA_OPERANDS)),
         ((9, 0), "gfx90a", {"float16", "int8", "bfloat16"}),
-        ((9, 4), "gfx942", set(HIP_OPERANDS)),
+        ((9, 4), "gfx942", set(HIP_OPERANDS) - {"float4"}),
+        ((9, 5), "gfx950", set(HIP_OPERANDS)),
     ],
 )
 def test_what_a_gpu_multiplies(capability, architecture, operands):

@@ -11,7 +11,7 @@ from functools import lru_cache
 import torch
 
 from fp8core.arrays import as_integers, as_tensor, like
-from fp8core.gemm import codes, native
+from fp8core.gemm import codes, native, scaled_mm
 from fp8core.gemm import reference as _reference
 from fp8core.gemm.accumulate import accumulate
 from fp8core.gemm.accumulators import ACCUMULATORS, Accumulator
@@ -22,9 +22,9 @@ from fp8core.recipes import Recipe, parse_recipe
 
 __all__ = ["ACCUMULATORS", "BACKENDS", "Accumulator", "Backend", "Case", "accumulate", "availability", "choose", "matmul", "operands", "product", "reference", "transpose", "transpose_recipe"]
 
-BACKENDS: dict[str, Backend] = {**native.BACKENDS, **codes.BACKENDS, **native.SLOWER, **_reference.BACKENDS}
+BACKENDS: dict[str, Backend] = {**native.BACKENDS, **scaled_mm.BACKENDS, **codes.BACKENDS, **native.SLOWER, **_reference.BACKENDS}
 
-_PROBE_SIDE = 64
+_PROBE_SIDE, _SAMPLE_SIDE = 64, 256
 _REFUSALS = (RuntimeError, ValueError, TypeError)  # NotImplementedError of a missing kernel is a RuntimeError
 
 
@@ -96,8 +96,8 @@ def choose(recipe_a: Recipe, recipe_b: Recipe, device: str = "cpu", shape: tuple
 def availability(backend: str, recipe_a: Recipe, recipe_b: Recipe, device: str = "cpu", shape: tuple[int, int, int] | None = None) -> str | None:
     """Return why a backend cannot do a product, in words; None: it can.
 
-    Beyond the backend's own rules, a product of 64 × 64 × 64 is really run once for each pair of formats and device, and compared
-    with the reference; where torch refuses, its refusal is the reason.
+    Beyond the backend's own rules, a small product is really run once for each pair of formats and device, and compared with the
+    reference; where torch refuses, its refusal is the reason.
 
     Args:
         recipe_b: of the (K, N) matrix, so that blocks along K are its rows; see `transpose_recipe`.
@@ -119,9 +119,10 @@ def availability(backend: str, recipe_a: Recipe, recipe_b: Recipe, device: str =
 @lru_cache(maxsize=1024)
 def _probe(backend: str, format_a: str, format_b: str, device: str) -> str | None:
     """Run one small product of unscaled codes; why not, or None."""
-    values = (torch.arange(_PROBE_SIDE**2).reshape(_PROBE_SIDE, _PROBE_SIDE) % 3).to(torch.float32)
+    sample, side = BACKENDS[backend].sample, _SAMPLE_SIDE if BACKENDS[backend].sample else _PROBE_SIDE
+    values = (torch.arange(side**2, device=device).reshape(side, side) % 3).to(torch.float32)
     try:
-        qa, qb = (quantize(values.to(device), name) for name in (format_a, format_b))
+        qa, qb = operands(values, values, parse_recipe(sample)) if sample else (quantize(values, name) for name in (format_a, format_b))
         result = BACKENDS[backend].multiply(qa, qb)
         wanted = reference(qa, qb)
     except _REFUSALS as error:

@@ -61,6 +61,7 @@ class Backend:
             rounding of float32 sums only. False: something is rounded on the way, as `title` says.
         dequantizes: numbers are decoded and scaled first, so that any recipe works and the product is one of wider numbers.
         prepare: lays both factors out and returns what then only multiplies; None where there is nothing to lay out. See `ready`.
+        sample: the recipe of the small product that is run to find out whether the host can do it; "" for unscaled codes.
     """
 
     title: str
@@ -70,6 +71,7 @@ class Backend:
     exact: bool = True
     dequantizes: bool = False
     prepare: Callable[[QuantizedTensor, QuantizedTensor], Callable[[], torch.Tensor]] | None = None
+    sample: str = ""
 
     def ready(self, qa: QuantizedTensor, qb: QuantizedTensor) -> Callable[[], torch.Tensor]:
         """Return the product of two factors as a function that may be called many times; what is done once, such as packing codes, is done here."""
