@@ -65,7 +65,7 @@ def test_sapphire_rapids_has_no_fp8(monkeypatch):
         ((10, 0), "", set(CUDA_OPERANDS)),
         ((9, 0), "gfx90a", {"float16", "int8", "bfloat16"}),
         ((9, 4), "gfx942", set(HIP_OPERANDS) - {"float4"}),
-        ((9, 5), "gfx950", set(HIP_OPERANDS)),
+        ((9, 5), "gfx950", set(HIP_OPERANDS) - {"tfloat32"}),
     ],
 )
 def test_what_a_gpu_multiplies(capability, architecture, operands):
