@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from fp8core import FORMATS, bench, conformance, kernels
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--repeats", type=int, default=7)
     measure.add_argument("--seed", type=int, default=0)
     measure.add_argument("--device", default="cpu", help="cpu or cuda")
-    measure.add_argument("--save", metavar="FILE", help="write the results as JSON")
+    measure.add_argument("--save", metavar="FILE", help="write the results, one line each, as .csv or .parquet")
     measure.add_argument("--note", default="", help="a sentence about this machine, kept in the file")
     measure.set_defaults(command=_bench)
     passes = measure.add_subparsers(metavar="[kernels]").add_parser("kernels", help="time the one-pass kernels, the floor that memory sets, and other packages")
@@ -114,10 +115,13 @@ def _bench(options: argparse.Namespace) -> None:
     names = [name.strip() for name in options.recipes.split(",") if name.strip()]
     if not names:
         raise ValueError(f"--recipes {options.recipes!r} names no recipe")
+    _check_file(options.save, "--save", bench.store.ENDINGS)
     cases = [bench.BenchCase(options.m, options.n, options.k, name, options.backend, options.seed, options.repeats) for name in names]
     results = bench.run_many(cases, options.device, _progress if sys.stderr.isatty() else None)
     print(f"{results[0].host}; M = {options.m}, N = {options.n}, K = {options.k}; median of {options.repeats} runs")
-    rows = [("recipe", "kernel", "kind", "quantize A ms", "quantize B ms", "product ms", "p20-p80", "TFLOP/s", "x bfloat16", "SQNR dB")]
+    if measured := [result for result in results if result.peak_tflops]:
+        print(f"measured beside: {_figure(measured[0].peak_tflops)} TFLOP/s of a large BF16 product, {_figure(measured[0].peak_gb_per_s)} GB/s of a large copy")
+    rows = [("recipe", "kernel", "kind", "quantize A ms", "B", "static A ms", "B", "product ms", "p20-p80", "TFLOP/s", "% of BF16 peak", "x bfloat16", "SQNR dB")]
     for result in results:
         if result.refusal:
             rows.append((result.case.recipe, result.kernel, "refused:", result.refusal))
@@ -125,7 +129,8 @@ def _bench(options: argparse.Namespace) -> None:
         faster = "-" if result.speedup_bfloat16 is None else f"{result.speedup_bfloat16:.2f}"
         rows.append((
             result.case.recipe, result.kernel, result.kind, f"{result.quantize_a_ms.median:.2f}", f"{result.quantize_b_ms.median:.2f}",
-            f"{result.product_ms.median:.2f}", f"{result.product_ms.p20:.2f}-{result.product_ms.p80:.2f}", f"{result.tflops:.3f}", faster, f"{result.sqnr_db:.1f}",
+            *("-" if static is None else f"{static.median:.2f}" for static in (result.quantize_a_static_ms, result.quantize_b_static_ms)),
+            f"{result.product_ms.median:.2f}", f"{result.product_ms.p20:.2f}-{result.product_ms.p80:.2f}", f"{result.tflops:.3f}", f"{100 * result.peak_share:.0f}", faster, f"{result.sqnr_db:.1f}",
         ))  # fmt: skip
     _print_table(rows)
     if options.save:
@@ -136,8 +141,7 @@ def _bench_kernels(options: argparse.Namespace) -> None:
     names = [name.strip() for name in (options.only or "").split(",") if name.strip()]
     if options.only is not None and not names:
         raise ValueError(f"--only {options.only!r} names no job")
-    if options.csv and not Path(options.csv).absolute().parent.is_dir():
-        raise ValueError(f"--csv {options.csv!r}: there is no such folder")
+    _check_file(options.csv, "--csv")
     jobs = kernel_jobs.select(names, largest=options.largest)
     peers = () if options.no_peers else tuple(kernel_bench.PEERS)
     results = kernel_bench.run(jobs, options.numbers, options.threads, options.repeats, peers=peers, progress=_progress if sys.stderr.isatty() else None)
@@ -159,6 +163,18 @@ def _bench_kernels(options: argparse.Namespace) -> None:
     _print_table(rows)
     if options.csv:
         kernel_bench.save_csv(results, options.csv)
+
+
+def _check_file(path: str | None, option: str, endings: Sequence[str] = ("",)) -> None:
+    """Complain before the work and not after it.
+
+    Raises:
+        ValueError: the folder is not there, or the file does not end as it should.
+    """
+    if path and not Path(path).absolute().parent.is_dir():
+        raise ValueError(f"{option} {path!r}: there is no such folder")
+    if path and not path.endswith(tuple(endings)):
+        raise ValueError(f"{option} {path!r} does not end in {' or '.join(endings)}")
 
 
 def _spread(spread: bench.Spread | None) -> str:

@@ -147,6 +147,21 @@ def probe() -> Host:
     )
 
 
+def clock_mhz(device: str = "cpu") -> float | None:
+    """Return the clock of a processor now, the fastest core of a CPU; None where the system does not tell.
+
+    Args:
+        device: as torch writes it.
+    """
+    if device == "cpu":
+        clocks = [float(block["cpu MHz"]) for block in _cpuinfo() if "cpu MHz" in block]
+        return max(clocks, default=None)
+    try:
+        return float(torch.cuda.clock_rate(device))
+    except (ModuleNotFoundError, RuntimeError):  # it asks the driver through a package that need not be there
+        return None
+
+
 def _cpuinfo() -> list[dict[str, str]]:
     """One dict per hardware thread; [] where there is no /proc."""
     text = _read(Path("/proc/cpuinfo"))

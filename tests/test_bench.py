@@ -1,12 +1,14 @@
 """The benchmark: what it measures adds up, what it cannot do it says, and what it saves it can read again."""
 
-import json
+import csv
 from dataclasses import replace
+from datetime import date
 
+import pandas
 import pytest
 import torch
 
-from fp8core import FORMATS, RECIPES, bench
+from fp8core import FORMATS, RECIPES, bench, gemm
 from fp8core.__main__ import main
 from fp8core.bench import BenchCase, BenchResult, Spread, load, load_note, run, run_many, save
 
@@ -53,7 +55,7 @@ def test_cases_take_turns(monkeypatch):
     """Every case once, then every case again: drift of the machine hits all alike."""
     turns = []
     real = bench.timing._Subject.time_once
-    monkeypatch.setattr(bench.timing._Subject, "time_once", lambda self, timer: (turns.append(self.case.recipe), real(self, timer)))
+    monkeypatch.setattr(bench.timing._Subject, "time_once", lambda self, timer, turn: (turns.append(self.case.recipe), real(self, timer, turn)))
     run_many([BenchCase(16, 16, 16, "float32", repeats=3), BenchCase(16, 16, 16, "int8_row", repeats=2)])
     assert turns == ["float32", "int8_row", "float32", "int8_row", "float32"]
 
@@ -86,7 +88,8 @@ def test_a_large_product_takes_its_error_over_the_first_rows(monkeypatch):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"m": 0}, "m = 0: it is a whole number from 1 to 8192"),
+        ({"m": 0}, "m = 0: it is a whole number from 1 to 65536"),
+        ({"m": 65536, "k": 65536}, "a matrix would have 4294967296 numbers"),
         ({"k": 100_000}, "k = 100000"),
         ({"n": 3.5}, "n = 3.5"),
         ({"repeats": True}, "repeats = True"),
@@ -130,52 +133,114 @@ def test_recorded_runs_can_be_read_and_say_where_they_come_from():
 
 
 def test_save_and_load(results, tmp_path):
-    path = tmp_path / "run.json"
-    save(results, path, note="a quiet machine")
+    path = tmp_path / "run.csv"
+    save(results, path, note="a quiet machine, \"quoted\"\nand cut")
     back = load(path)
-    assert load_note(path) == "a quiet machine"
-    assert back[0].recorded and back[0].label.startswith(f"recorded {back[0].recorded}: CPU, ")
-    assert [replace(result, recorded="") for result in back] == results
+    assert load_note(path) == "a quiet machine, \"quoted\"\nand cut"
+    assert back[0].recorded == back[0].date and back[0].label.startswith(f"recorded {back[0].recorded}: CPU, ")
+    assert [replace(result, recorded="") for result in back] == [replace(result, date=result.date or date.today().isoformat()) for result in results]
     assert results[0].label == f"CPU, {results[0].kind}" and results[-1].label == "CPU, refused"
 
 
-def test_numbers_that_json_lacks_survive(results, tmp_path):
-    save([replace(results[0], sqnr_db=float("inf"))], tmp_path / "run.json")
-    assert load(tmp_path / "run.json")[0].sqnr_db == float("inf")
+def test_parquet_holds_the_same_rows(results, tmp_path):
+    save(results, tmp_path / "run.parquet", note="quiet")
+    table = pandas.read_parquet(tmp_path / "run.parquet")
+    assert list(table["recipe"]) == [result.case.recipe for result in results] and set(table["note"]) == {"quiet"}
+    assert table["product_ms_median"][0] == results[0].product_ms.median and table["product_ms_median"].isna().sum() == 1
+
+
+def test_infinite_numbers_survive(results, tmp_path):
+    save([replace(results[0], sqnr_db=float("inf"))], tmp_path / "run.csv")
+    assert load(tmp_path / "run.csv")[0].sqnr_db == float("inf")
+
+
+def test_what_cannot_be_saved_is_said(results, tmp_path):
+    with pytest.raises(ValueError, match=r"run.json does not end in .csv or .parquet"):
+        save(results, tmp_path / "run.json")
+    with pytest.raises(ValueError, match="there are no results"):
+        save([], tmp_path / "run.csv")
+
+
+def changed(**values):
+    """A change of the first line of a file."""
+    return lambda lines: [lines[0], {**lines[1], **values}]
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda content: "not json", "is not a benchmark file"),
-        (lambda content: "[1]", "schema None"),
-        (lambda content: json.dumps({**content, "schema": 99}), "schema 99; this version reads schema 1"),
-        (lambda content: json.dumps({**content, "date": "yesterday"}), "'yesterday' is not a date"),
-        (lambda content: json.dumps({**content, "results": {}}), "'results' is"),
-        (lambda content: json.dumps({**content, "results": [{}]}), "a BenchResult has the fields"),
-        (lambda content: json.dumps({**content, "results": [{**content["results"][0], "tflops": "fast"}]}), "tflops = 'fast' should be a number"),
-        (lambda content: json.dumps({**content, "results": [{**content["results"][0], "kind": "magic"}]}), "kind = 'magic'"),
-        (lambda content: json.dumps({**content, "results": [{**content["results"][0], "host": 7}]}), "host = 7 should be text"),
-        (lambda content: json.dumps({**content, "results": [{**content["results"][0], "runs": -1}]}), "runs = -1"),
-        (lambda content: json.dumps({**content, "results": [{**content["results"][0], "product_ms": None}]}), "no product_ms"),
-        (lambda content: json.dumps({**content, "results": [{**content["results"][0], "case": {"m": 1}}]}), "a BenchCase has the fields"),
-        (lambda content: json.dumps({**content, "results": [{**content["results"][0], "product_ms": 3}]}), "a Spread has the fields"),
+        (changed(date="yesterday"), "'yesterday' is not a date"),
+        (changed(tflops="fast"), "tflops = 'fast' should be a number"),
+        (changed(tflops="nan"), "tflops = 'nan' should be a number"),
+        (changed(m="3.5"), "m = '3.5' should be a whole number"),
+        (changed(m="0"), "m = 0: it is a whole number"),
+        (changed(kind="magic"), "kind = 'magic'"),
+        (changed(runs="-1"), "runs = -1"),
+        (changed(product_ms_median="", product_ms_p20="", product_ms_p80=""), "no product_ms"),
+        (changed(product_ms_p20=""), "product_ms has 2 of its 3 numbers"),
+        (changed(recipe="mxfp9"), "'mxfp9'"),
+        (lambda lines: [{name: value for name, value in line.items() if name != "kernel"} for line in lines], "different are 'kernel'"),
+        (lambda lines: [{**line, "extra": "extra"} for line in lines], "different are 'extra'"),
+        (lambda lines: lines[:1], "holds no results"),
     ],
 )
 def test_bad_files_are_refused_in_words(results, tmp_path, change, words):
-    path = tmp_path / "run.json"
+    path = tmp_path / "run.csv"
     save(results[:1], path)
-    path.write_text(change(json.loads(path.read_text())))
+    with open(path, newline="") as file:
+        header, line = csv.reader(file)
+    lines = change([dict(zip(header, header, strict=True)), dict(zip(header, line, strict=True))])
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([line.values() for line in lines])
     with pytest.raises(ValueError, match=words) as raised:
         load(path)
-    assert "run.json" in str(raised.value)
+    assert "run.csv" in str(raised.value)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"", b"not a table", b"m,n\n1"])
+def test_what_is_no_table_is_refused(tmp_path, content):
+    (tmp_path / "run.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"run\.csv"):
+        load(tmp_path / "run.csv")
+
+
+def test_a_line_that_is_too_short_or_too_long_is_refused(results, tmp_path):
+    path = tmp_path / "run.csv"
+    save(results[:1], path)
+    whole = path.read_text()
+    for line in (whole.rstrip() + ",7\n", whole.rstrip().rsplit(",", 3)[0] + "\n"):
+        path.write_text(line)
+        with pytest.raises(ValueError, match="a line has"):
+            load(path)
 
 
 def test_a_huge_file_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(bench.store, "MAX_FILE_BYTES", 10)
-    (tmp_path / "run.json").write_text(" " * 11)
+    (tmp_path / "run.csv").write_text(" " * 11)
     with pytest.raises(ValueError, match="has 11 bytes"):
-        load(tmp_path / "run.json")
+        load(tmp_path / "run.csv")
+
+
+def test_peaks_bound_what_is_measured(results):
+    """The same for all results of a run, and of the order of what was reached in it."""
+    peaks = {(result.peak_tflops, result.peak_gb_per_s) for result in results[:-1]}
+    assert len(peaks) == 1 and all(value > 0 for value in peaks.pop())
+    assert results[0].peak_share == results[0].tflops / results[0].peak_tflops and results[-1].peak_share is None
+
+
+def test_static_scaling_is_measured_where_there_is_scaling(results):
+    by_name = {result.case.recipe: result for result in results[:-1]}
+    assert by_name["float32"].quantize_a_static_ms is None and by_name["tensor_e4m3"].quantize_b_static_ms.median > 0
+    assert by_name["mxfp4"].quantize_a_static_ms.median > 0
+
+
+def test_runs_take_other_copies_of_the_same_numbers(monkeypatch):
+    """Each a place of its own in memory, as long as all are small; the numbers are the same."""
+    case, seen = BenchCase(32, 32, 32, "mxfp4", repeats=3), []
+    real = gemm.BACKENDS["dequantize_float32"]
+    monkeypatch.setitem(gemm.BACKENDS, "dequantize_float32", replace(real, multiply=lambda qa, qb: (seen.append((qa.codes.data_ptr(), qa.codes.sum())), real.multiply(qa, qb))[1]))
+    run(case)
+    assert len({place for place, _ in seen[-4:-1]}) == 3 and len({int(total) for _, total in seen[-4:-1]}) == 1
 
 
 def test_spread_of_one_time():
@@ -187,7 +252,7 @@ def test_refused_results_need_no_numbers():
 
 
 def test_command_line(tmp_path, capsys):
-    path = tmp_path / "run.json"
+    path = tmp_path / "run.csv"
     arguments = ["bench", "--m", "32", "--n", "32", "--k", "32", "--repeats", "1", "--recipes", "float32,mxfp4", "--save", str(path)]
     assert main(arguments) == 0
     assert "mxfp4" in capsys.readouterr().out and len(load(path)) == 2
@@ -195,6 +260,9 @@ def test_command_line(tmp_path, capsys):
     assert "'mxfp9'" in capsys.readouterr().err
     assert main(["bench", "--recipes", ","]) == 2
     assert main(["bench", "--m", "-1"]) == 2
+    assert main(["bench", "--save", str(tmp_path / "missing" / "run.csv")]) == 2
+    assert "there is no such folder" in capsys.readouterr().err
+    assert main(["bench", "--save", "run.json"]) == 2
     with pytest.raises(SystemExit) as raised:
         main(["nonsense"])
     assert raised.value.code == 2

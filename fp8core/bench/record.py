@@ -14,7 +14,8 @@ KINDS = {
     "native": "the processor multiplies this format itself",
     "emulated": "numbers are converted to a wider format first, by torch or by this package",
 }
-MAX_SIDE = 8192
+MAX_SIDE = 65_536
+MAX_NUMBERS = 1 << 30  # of one matrix
 MAX_REPEATS = 100
 
 
@@ -49,6 +50,9 @@ class BenchCase:
         ):
             if type(value) is not int or not low <= value <= high:
                 raise ValueError(f"{name} = {value!r}: it is a whole number from {low} to {high}")
+        largest = max(self.m * self.k, self.n * self.k, self.m * self.n)
+        if largest > MAX_NUMBERS:
+            raise ValueError(f"m, n, k = {self.m}, {self.n}, {self.k}: a matrix would have {largest} numbers, and {MAX_NUMBERS} are the most")
         parse_recipe(self.recipe)
         if self.backend != "auto" and self.backend not in gemm.BACKENDS:
             raise ValueError(f"backend {self.backend!r} is not one of auto, {', '.join(gemm.BACKENDS)}")
@@ -88,11 +92,17 @@ class BenchResult:
         device: what it ran on.
         kind: a key of `KINDS`.
         runs: timed runs; fewer than the case asked for where the time was up.
-        recorded: date of the file that it was loaded from; empty for a live run.
+        date: day on which it was measured.
+        recorded: the same where it was loaded from a file; empty for a live run.
+        driver, triton: their versions; empty where there is none.
+        clock_mhz: of the processor that multiplied, after the run, where the system tells.
+        quantize_a_ms, quantize_b_ms: with the amax of these very numbers, as dynamic scaling takes it.
+        quantize_a_static_ms, quantize_b_static_ms: with amax known beforehand; None where the recipe has no scaling or takes no amax.
         product_ms: the product alone, from codes and scales to float32.
         end_to_end_ms: quantizing A, quantizing B and the product, one after the other.
         tflops: 2·M·N·K over the median of the product, in 10^12 per second.
         gb_per_s: both quantized matrices read and the float32 result written, over the same time, in 10^9 bytes per second.
+        peak_tflops, peak_gb_per_s: of a large BF16 product and of a large copy, in the same run.
         speedup_bfloat16, speedup_float32: how many times faster than that product of the same size in the same run; None where
             there was none.
         sqnr_db, max_abs_error: against the float64 product of the original matrices.
@@ -105,19 +115,32 @@ class BenchResult:
     kernel: str = ""
     kind: str = ""
     runs: int = 0
+    date: str = ""
     recorded: str = ""
+    driver: str = ""
+    triton: str = ""
+    clock_mhz: float | None = None
     refusal: str = ""
     quantize_a_ms: Spread | None = None
     quantize_b_ms: Spread | None = None
+    quantize_a_static_ms: Spread | None = None
+    quantize_b_static_ms: Spread | None = None
     product_ms: Spread | None = None
     end_to_end_ms: Spread | None = None
     tflops: float | None = None
     gb_per_s: float | None = None
+    peak_tflops: float | None = None
+    peak_gb_per_s: float | None = None
     speedup_bfloat16: float | None = None
     speedup_float32: float | None = None
     sqnr_db: float | None = None
     max_abs_error: float | None = None
     error_rows: int | None = None
+
+    @property
+    def peak_share(self) -> float | None:
+        """TFLOP/s over those of a large BF16 product in the same run; None where one of them is missing."""
+        return None if self.tflops is None or not self.peak_tflops else self.tflops / self.peak_tflops
 
     @property
     def label(self) -> str:

@@ -1,48 +1,58 @@
-"""Results in a JSON file, checked field by field when they are read: a file may come from anybody."""
+"""Results in files, one line each: CSV is written and read, and checked column by column, since a file may come from anybody; Parquet is written."""
 
 from __future__ import annotations
 
-import json
+import csv
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from fp8core.bench.record import KINDS, BenchCase, BenchResult, Spread
 
-SCHEMA = 1
 RECORDED = Path(__file__).resolve().parents[2] / "data" / "benchmarks"
 MAX_FILE_BYTES = 4 << 20
+_CASE, _NOTE = "case", "note"
+_SPREAD = "Spread | None"
 
 
-def save(results: Sequence[BenchResult], path: str | Path, note: str = "") -> None:
-    """Write results to a JSON file with the schema's version and today's date.
+def rows(results: Sequence[BenchResult], note: str = "") -> list[dict[str, Any]]:
+    """Return results as flat rows: the fields of the case, those of the result, three columns for each spread, the note; None where there is no figure.
 
     Args:
         note: a sentence about the machine that the numbers do not tell.
     """
-    content = {"schema": SCHEMA, "date": date.today().isoformat(), "note": note, "results": [_plain(asdict(result)) for result in results]}
-    Path(path).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    return [_row(result) | {_NOTE: note} for result in results]
+
+
+def save(results: Sequence[BenchResult], path: str | Path, note: str = "") -> None:
+    """Write results to a file that ends in .csv or .parquet; a result without a date gets today's.
+
+    Args:
+        note: as in `rows`.
+
+    Raises:
+        ValueError: no results; a file of another kind.
+        OSError: it cannot be written.
+    """
+    kind = Path(path).suffix
+    if kind not in _WRITERS:
+        raise ValueError(f"{Path(path).name} does not end in {' or '.join(_WRITERS)}")
+    if not results:
+        raise ValueError(f"{Path(path).name}: there are no results to be written")
+    _WRITERS[kind](rows([replace(result, date=result.date or date.today().isoformat()) for result in results], note), path)
 
 
 def load(path: str | Path) -> list[BenchResult]:
-    """Read what `save` wrote; `recorded` of each result is the file's date.
+    """Read the CSV file that `save` wrote; `recorded` of each result is its date.
 
     Raises:
         ValueError: a file that is not such a file, in words.
         OSError: no such file.
     """
-    content = _read(path)
-    try:
-        return [replace(_result(record), recorded=content["date"]) for record in content["results"]]
-    except ValueError as error:
-        raise ValueError(f"{Path(path).name}: {error}") from error
-
-
-def recorded_runs() -> dict[str, Path]:
-    """Return the recorded runs that come with the project, by name; none where data/ is not there."""
-    return {path.stem: path for path in sorted(RECORDED.glob("*.json"))}
+    return [result for result, _ in _read(path)]
 
 
 def load_note(path: str | Path) -> str:
@@ -51,70 +61,110 @@ def load_note(path: str | Path) -> str:
     Raises:
         ValueError, OSError: as `load`.
     """
-    return _read(path)["note"]
+    return _read(path)[0][1]
 
 
-def _read(path: str | Path) -> dict:
+def recorded_runs() -> dict[str, Path]:
+    """Return the recorded runs that come with the project, by name; none where data/ is not there."""
+    return {path.stem: path for path in sorted(RECORDED.glob("*.csv"))}
+
+
+def _columns() -> dict[str, str]:
+    """Every column and the type of its numbers."""
+    columns = {each.name: each.type for each in fields(BenchCase)}
+    for each in fields(BenchResult):
+        if each.name != _CASE:
+            columns |= {f"{each.name}_{part.name}": "float | None" for part in fields(Spread)} if each.type == _SPREAD else {each.name: each.type}
+    return columns | {_NOTE: "str"}
+
+
+def _row(result: BenchResult) -> dict[str, Any]:
+    row = {each.name: getattr(result.case, each.name) for each in fields(BenchCase)}
+    for each in fields(BenchResult):
+        value = getattr(result, each.name)
+        if each.type == _SPREAD:
+            row |= {f"{each.name}_{part.name}": getattr(value, part.name, None) for part in fields(Spread)}
+        elif each.name != _CASE:
+            row[each.name] = value
+    return row
+
+
+def _write_csv(lines: list[dict[str, Any]], path: str | Path) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(_columns()))
+        writer.writeheader()
+        writer.writerows({name: "" if value is None else value for name, value in line.items()} for line in lines)
+
+
+def _write_parquet(lines: list[dict[str, Any]], path: str | Path) -> None:
+    import pandas
+
+    pandas.DataFrame(lines).to_parquet(path)
+
+
+_WRITERS: dict[str, Callable] = {".csv": _write_csv, ".parquet": _write_parquet}
+ENDINGS = tuple(_WRITERS)
+
+
+def _read(path: str | Path) -> list[tuple[BenchResult, str]]:
+    """Results and notes, at least one."""
     path = Path(path)
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ValueError(f"{path.name} has {path.stat().st_size} bytes; a benchmark file has at most {MAX_FILE_BYTES}")
+    wanted = _columns()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        with open(path, newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, strict=True)
+            names = reader.fieldnames or []
+            if set(names) != set(wanted) or len(names) != len(wanted):
+                different = sorted(set(names) ^ set(wanted))
+                raise ValueError(f"its first line should name the columns {', '.join(wanted)}; different are {', '.join(map(repr, different))[:300]}")
+            found = [_result(line, wanted) for line in reader]
+    except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} is not a benchmark file: {error}") from error
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        found = content.get("schema") if isinstance(content, dict) else None
-        raise ValueError(f"{path.name} has schema {found!r}; this version reads schema {SCHEMA}")
-    for key, kind in (("date", str), ("note", str), ("results", list)):
-        if not isinstance(content.get(key), kind):
-            raise ValueError(f"{path.name}: {key!r} is {content.get(key)!r}, and should be a {kind.__name__}")
-    try:
-        date.fromisoformat(content["date"])
     except ValueError as error:
-        raise ValueError(f"{path.name}: date {content['date']!r} is not a date such as 2025-11-23") from error
-    return content
+        raise ValueError(f"{path.name}: {error}") from error
+    if not found:
+        raise ValueError(f"{path.name} holds no results")
+    return found
 
 
-def _result(record) -> BenchResult:
-    """One record of a file; the dataclass checks the case, this the rest."""
-    values = _exactly(BenchResult, record)
-    values["case"] = BenchCase(**_exactly(BenchCase, values["case"]))
-    for name in ("quantize_a_ms", "quantize_b_ms", "product_ms", "end_to_end_ms"):
-        if values[name] is not None:
-            values[name] = Spread(**{key: _number(key, value) for key, value in _exactly(Spread, values[name]).items()})
-    for name in ("tflops", "gb_per_s", "speedup_bfloat16", "speedup_float32", "sqnr_db", "max_abs_error", "error_rows"):
-        if values[name] is not None:
-            values[name] = _number(name, values[name])
-    if type(values["runs"]) is not int or values["runs"] < 0:
+def _result(line: dict[str, Any], columns: dict[str, str]) -> tuple[BenchResult, str]:
+    """One line of a file; the dataclass checks the case, this the rest."""
+    if None in line or None in line.values():
+        raise ValueError(f"a line has {len(line)} values or more, and {len(columns)} are wanted")
+    values = {name: _value(name, line[name], kind) for name, kind in columns.items()}
+    note = values.pop(_NOTE)
+    case = BenchCase(**{each.name: values.pop(each.name) for each in fields(BenchCase)})
+    for each in fields(BenchResult):
+        if each.type == _SPREAD:
+            parts = [values.pop(f"{each.name}_{part.name}") for part in fields(Spread)]
+            if parts.count(None) not in (0, len(parts)):
+                raise ValueError(f"{each.name} has {len(parts) - parts.count(None)} of its {len(parts)} numbers")
+            values[each.name] = None if None in parts else Spread(*parts)
+    if values["runs"] < 0:
         raise ValueError(f"runs = {values['runs']!r} should be a whole number of at least 0")
-    for name in ("host", "device", "kernel", "kind", "recorded", "refusal"):
-        if not isinstance(values[name], str):
-            raise ValueError(f"{name} = {values[name]!r} should be text")
     if values["kind"] not in ("", *KINDS):
         raise ValueError(f"kind = {values['kind']!r} is not one of {', '.join(KINDS)}")
     if not values["refusal"] and values["product_ms"] is None:
         raise ValueError("a result that was not refused has no product_ms")
-    return BenchResult(**values)
+    try:
+        date.fromisoformat(values["date"])
+    except ValueError as error:
+        raise ValueError(f"date = {values['date']!r} is not a date such as 2025-11-23") from error
+    return BenchResult(case, **{**values, "recorded": values["date"]}), note
 
 
-def _exactly(record_type, values) -> dict:
-    wanted = {field.name for field in fields(record_type)}
-    if not isinstance(values, dict) or set(values) != wanted:
-        found = ", ".join(sorted(values)) if isinstance(values, dict) else repr(values)
-        raise ValueError(f"a {record_type.__name__} has the fields {', '.join(sorted(wanted))}, and here are {found[:300]}")
-    return dict(values)
-
-
-def _number(name: str, value) -> float | int:
-    if value in ("inf", "-inf", "nan"):
-        return float(value)
-    if type(value) not in (int, float):
-        raise ValueError(f"{name} = {value!r} should be a number")
-    return value
-
-
-def _plain(value):
-    """Non-finite numbers as text, which JSON has no number for."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+def _value(name: str, text: str, kind: str):
+    """A value of a file as its type."""
+    if kind == "str":
+        return text
+    if text == "" and kind.endswith("| None"):
+        return None
+    try:
+        number = int(text) if kind.startswith("int") else float(text)
+    except ValueError as error:
+        raise ValueError(f"{name} = {text[:50]!r} should be a {'whole number' if kind.startswith('int') else 'number'}") from error
+    if isinstance(number, float) and math.isnan(number) and name != "sqnr_db":
+        raise ValueError(f"{name} = {text[:50]!r} should be a number")
+    return number

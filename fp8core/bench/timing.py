@@ -6,15 +6,20 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
 from fp8core import gemm
+from fp8core.bench.peaks import Peaks, measure_peaks
 from fp8core.bench.record import BenchCase, BenchResult, Spread
-from fp8core.hardware import Host, probe
+from fp8core.bench.timers import timer_of
+from fp8core.hardware import Host, clock_mhz, probe
 from fp8core.metrics import sqnr_db
 from fp8core.quantized import QuantizedTensor, quantize
-from fp8core.recipes import parse_recipe
+from fp8core.recipes import Recipe, parse_recipe
+from fp8core.scaling import amax
 
 BASELINES = ("bfloat16", "float32")
 DEFAULT_RECIPES = ("float32", "bfloat16", "float16", "tensor_e4m3", "row_e4m3", "mxfp8_e4m3", "deepseek_v3_1x128", "nvfp4", "int8_row")
@@ -25,7 +30,7 @@ MAX_RUN_SECONDS = 120.0  # of all timed runs together
 
 _PROBE_SIDE = 512
 _ERROR_WORK = 1 << 33  # multiplications of one float64 product; beyond, the error is taken over the first rows
-_L2_BYTES = 256 << 20
+_ROTATED_BYTES, _MOST_COPIES = 1 << 27, 16  # of the quantized matrices: each run takes other ones, so that they are not in a cache
 
 
 def run(case: BenchCase, device: str = "cpu") -> BenchResult:
@@ -59,7 +64,8 @@ def run_many(cases: Sequence[BenchCase], device: str = "cpu", progress: Callable
         report(done / steps, f"preparing {case.recipe}")
         subjects.append(_prepare(case, device, host, data))
         done += 1
-    timer = _GpuTimer(device) if device != "cpu" else _CpuTimer()
+    timer = timer_of(device)
+    peaks = measure_peaks(device, timer) if any(isinstance(subject, _Subject) for subject in subjects) else None
     deadline = time.monotonic() + MAX_RUN_SECONDS
     for turn in range(max((case.repeats for case in cases), default=0)):
         if turn and time.monotonic() > deadline:
@@ -67,14 +73,14 @@ def run_many(cases: Sequence[BenchCase], device: str = "cpu", progress: Callable
         for subject in subjects:
             if isinstance(subject, _Subject) and turn < subject.case.repeats:
                 report(done / steps, f"{subject.case.recipe}, run {turn + 1} of {subject.case.repeats}")
-                subject.time_once(timer)
+                subject.time_once(timer, turn)
                 done += 1
     results = []
     done = steps - len(subjects)
     for subject in subjects:
         if isinstance(subject, _Subject):
             report(done / steps, f"error of {subject.case.recipe}")
-            subject = subject.result(host, data)
+            subject = subject.result(host, data, peaks)
         results.append(subject)
         done += 1
     report(1.0, "done")
@@ -109,27 +115,32 @@ class _Subject:
     """A case that can run, with its quantized matrices and its times so far."""
 
     def __init__(self, case: BenchCase, device: str, kernel: str, a, b, qa: QuantizedTensor, qb: QuantizedTensor):
-        self.case, self.device, self.kernel = case, device, kernel
+        self.case, self.device, self.kernel, self.recipe = case, device, kernel, parse_recipe(case.recipe)
         self.a, self.b, self.qa, self.qb = a, b, qa, qb
-        self.times: list[tuple[float, float, float]] = []
+        copies = min(max(_ROTATED_BYTES // max(qa.nbytes + qb.nbytes, 1), 1), _MOST_COPIES, case.repeats)
+        self.products = [gemm.BACKENDS[kernel].ready(*((qa, qb) if copy == 0 else (_copied(qa), _copied(qb)))) for copy in range(copies)]
+        self.products[0]()  # what is compiled, tuned or laid out at the first call is not timed
+        self.known = tuple(_known_amax(matrix, self.recipe) for matrix in (a, b))
+        self.times: list[list[float | None]] = []
 
-    def time_once(self, timer) -> None:
-        recipe = parse_recipe(self.case.recipe)
-        multiply = gemm.BACKENDS[self.kernel].multiply
-        self.times.append((
-            timer(lambda: quantize(self.a, recipe)),
-            timer(lambda: quantize(self.b, recipe)),
-            timer(lambda: multiply(self.qa, self.qb)),
-        ))  # fmt: skip
+    def time_once(self, timer, turn: int) -> None:
+        """Measure quantizing A and B, both with amax known, and the product."""
+        self.times.append([
+            timer(lambda: quantize(self.a, self.recipe)),
+            timer(lambda: quantize(self.b, self.recipe)),
+            *(None if known is None else timer(lambda matrix=matrix, known=known: quantize(matrix, self.recipe, amax=known)) for matrix, known in zip((self.a, self.b), self.known, strict=True)),
+            timer(self.products[turn % len(self.products)]),
+        ])  # fmt: skip
 
-    def result(self, host: Host, data: _Data) -> BenchResult:
-        quantize_a, quantize_b, product = (Spread.of(column) for column in zip(*self.times, strict=True))
+    def result(self, host: Host, data: _Data, peaks: Peaks) -> BenchResult:
+        quantize_a, quantize_b, static_a, static_b, product = (None if None in column else Spread.of(column) for column in zip(*self.times, strict=True))
         seconds = product.median / 1e3
         exact = data.exact(self.case)
         got = gemm.matmul(self.qa, self.qb, self.kernel)[: exact.shape[0]].to(torch.float64)
         operand = gemm.BACKENDS[self.kernel].operand
         own = not gemm.BACKENDS[self.kernel].dequantizes and host.multiplies(operand, self.device.split(":")[0])
         nbytes = self.qa.nbytes + self.qb.nbytes + 4 * self.case.m * self.case.n
+        on_gpu = self.device != "cpu"
         return BenchResult(
             case=self.case,
             host=host.label,
@@ -137,44 +148,48 @@ class _Subject:
             kernel=self.kernel,
             kind="native" if own else "emulated",
             runs=len(self.times),
+            date=date.today().isoformat(),
+            driver=(host.gpu.driver or "") if on_gpu and host.gpu else "",
+            triton=_version("triton") if on_gpu else "",
+            clock_mhz=clock_mhz(self.device),
             quantize_a_ms=quantize_a,
             quantize_b_ms=quantize_b,
+            quantize_a_static_ms=static_a,
+            quantize_b_static_ms=static_b,
             product_ms=product,
-            end_to_end_ms=Spread.of([sum(row) for row in self.times]),
+            end_to_end_ms=Spread.of([row[0] + row[1] + row[-1] for row in self.times]),
             tflops=2 * self.case.m * self.case.n * self.case.k / seconds / 1e12,
             gb_per_s=nbytes / seconds / 1e9,
+            peak_tflops=peaks.tflops,
+            peak_gb_per_s=peaks.gb_per_s,
             sqnr_db=sqnr_db(exact, got),
             max_abs_error=float((exact - got).abs().max()),
             error_rows=exact.shape[0],
         )
 
 
-class _CpuTimer:
-    """Milliseconds of one call."""
-
-    def __call__(self, work: Callable) -> float:
-        start = time.perf_counter()
-        work()
-        return (time.perf_counter() - start) * 1e3
+def _copied(q: QuantizedTensor) -> QuantizedTensor:
+    """The same numbers elsewhere in memory, in the same order."""
+    return replace(q, codes=q.codes.clone(memory_format=torch.preserve_format), scale=q.scale.clone())
 
 
-class _GpuTimer:
-    """Milliseconds of one call between CUDA events, after the L2 cache has been overwritten."""
+def _known_amax(matrix: torch.Tensor, recipe: Recipe) -> torch.Tensor | None:
+    """What static scaling knows beforehand, the amax of each block; None where the recipe has no scaling or does not take one."""
+    if recipe.scaling is None or recipe.rotation:
+        return None
+    known = amax(matrix, recipe.scaling.block)
+    try:
+        quantize(matrix, recipe, amax=known)
+    except ValueError:
+        return None
+    return known
 
-    def __init__(self, device: str):
-        self.device = torch.device(device)
-        self.flush = torch.empty(_L2_BYTES, dtype=torch.uint8, device=device)
 
-    def __call__(self, work: Callable) -> float:
-        with torch.cuda.device(self.device):
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            self.flush.zero_()
-            torch.cuda.synchronize()
-            start.record()
-            work()
-            end.record()
-            torch.cuda.synchronize()
-            return start.elapsed_time(end)
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def _prepare(case: BenchCase, device: str, host: Host, data: _Data) -> _Subject | BenchResult:
@@ -187,15 +202,13 @@ def _prepare(case: BenchCase, device: str, host: Host, data: _Data) -> _Subject 
         kernel = _quickest(plain, recipe_b, device, case.shape)
     elif reason := gemm.availability(kernel, plain, recipe_b, device, case.shape):
         return replace(refused, refusal=reason)
-    a, b = data.pair(case)
     small = tuple(min(side, _PROBE_SIDE) for side in case.shape)
-    seconds = _seconds(kernel, *gemm.operands(a[: small[0], : small[1]], b[: small[2], : small[1]], recipe))
+    seconds = _seconds(kernel, *gemm.operands(*(torch.randn(rows, small[1], device=device) for rows in (small[0], small[2])), recipe))
     projected = seconds * math.prod(case.shape) / math.prod(small)
     if projected > MAX_SECONDS:
         return replace(refused, kernel=kernel, refusal=f"one product would take about {projected:.0f} s here; the limit is {MAX_SECONDS:.0f} s")
-    qa, qb = gemm.operands(a, b, recipe)
-    gemm.BACKENDS[kernel].multiply(qa, qb)
-    return _Subject(case, device, kernel, a, b, qa, qb)
+    a, b = data.pair(case)
+    return _Subject(case, device, kernel, a, b, *gemm.operands(a, b, recipe))
 
 
 def _quickest(recipe_a, recipe_b, device: str, shape) -> str:
@@ -208,12 +221,12 @@ def _quickest(recipe_a, recipe_b, device: str, shape) -> str:
 
 def _seconds(kernel: str, qa: QuantizedTensor, qb: QuantizedTensor) -> float:
     """Time of one product, after one that is not timed."""
-    on_gpu = qa.codes.is_cuda
+    on_gpu, product = qa.codes.is_cuda, gemm.BACKENDS[kernel].ready(qa, qb)
     for _ in range(2):
         if on_gpu:
             torch.cuda.synchronize()
         start = time.perf_counter()
-        gemm.BACKENDS[kernel].multiply(qa, qb)
+        product()
         if on_gpu:
             torch.cuda.synchronize()
     return time.perf_counter() - start
