@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import streamlit as st
 
 from fp8core.bench import BASELINES, BenchCase, BenchResult, load, load_note, recorded_runs, run_many
+from fp8core.bench.devices import DeviceProfile
+from fp8core.bench.roofline import attainable_tflops, intensity, modelled_ms, operand_of, why
+from fp8core.gemm import BACKENDS
 from fp8core.hardware import Host, probe
-from fp8core.recipes import parse_recipe
 from pages.ui.jobs import Busy, heavy_job
 from pages.ui.language import tr
+from pages.ui.own_pair import recipe_names
 from pages.ui.upload import as_text
-from pages.ui.view import View
+from pages.ui.view import View, recipe_title
 
 _RESULTS = "measurements_results"
 
@@ -23,9 +29,14 @@ def host() -> Host:
     return probe()
 
 
+def device() -> str:
+    """Where it is measured."""
+    return "cuda" if host().gpu else "cpu"
+
+
 def cases(view: View) -> list[BenchCase]:
     """The two baselines, then every chosen recipe. The chosen backend is for the recipes; baselines take theirs."""
-    names = dict.fromkeys((*reversed(BASELINES), *view.recipes))
+    names = dict.fromkeys((*reversed(BASELINES), *recipe_names(view)))
     return [
         BenchCase(view.rows, view.columns, view.inner, name, "auto" if name in BASELINES else view.backend, view.seed, view.repeats)
         for name in names
@@ -43,8 +54,7 @@ def run_on_request(view: View) -> list[BenchResult]:
         st.button(tr("Stop"), key="measurements_stop", icon=":material/stop:", help=tr("The product that runs now is finished first."))
     try:
         with heavy_job():
-            device = "cuda" if host().gpu else "cpu"
-            st.session_state[_RESULTS] = run_many(cases(view), device, progress=lambda share, text: bar.progress(share, text))
+            st.session_state[_RESULTS] = run_many(cases(view), device(), progress=lambda share, text: bar.progress(share, text))
     except Busy as busy:
         st.warning(str(busy))
     place.empty()
@@ -62,6 +72,87 @@ def recorded() -> list[tuple[str, list[BenchResult]]]:
     return found
 
 
+def uploaded() -> list[tuple[str, list[BenchResult]]]:
+    """Draw a box for a file with a recorded run -> (note, results) of it; nothing where there is none, or it was refused with the reason."""
+    file = st.file_uploader(tr("A recorded run of your own"), type=["csv"], key="measurements_upload", max_upload_size=4, help=tr("What `python -m fp8core bench --save run.csv` wrote, here or elsewhere."))
+    if file is None:
+        return []
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "run.csv")
+        path.write_bytes(file.getvalue())
+        try:
+            return [(load_note(path), load(path))]
+        except ValueError as error:
+            st.error(tr("This file was not opened.") + " " + as_text(str(error)))
+            return []
+
+
+def reasons(results: Sequence[BenchResult]) -> str:
+    """Why each recipe was faster or slower than BF16, as a Markdown list; empty where there is no BF16 to compare with."""
+    baseline = next((r for r in results if r.case.recipe == "bfloat16" and not r.refusal), None)
+    if baseline is None:
+        return ""
+    return "\n".join(f"- {as_text(why(r, baseline))}" for r in results if r.case.recipe not in BASELINES and not r.refusal)
+
+
+def last_results() -> list[BenchResult]:
+    """The last results of this session, or []."""
+    return st.session_state.get(_RESULTS, [])
+
+
+@dataclass(frozen=True)
+class RoofPoint:
+    """A product under a roofline. `how`: "measured, native", "measured, emulated" or "modelled"; `operand`: the units that multiply."""
+
+    recipe: str
+    operand: str
+    how: str
+    flop_per_byte: float
+    tflops: float
+    milliseconds: float
+
+
+def measured_profile(results: Sequence[BenchResult]) -> DeviceProfile | None:
+    """This machine by the peaks that were measured along with the results; None where nothing was."""
+    ran = next((r for r in results if r.peak_tflops), None)
+    return None if ran is None else DeviceProfile(tr("this machine"), (("bfloat16", ran.peak_tflops),), ran.peak_gb_per_s, source=tr("measured in the same run"))
+
+
+def roof_point(r: BenchResult) -> RoofPoint:
+    """Where a measured product lies."""
+    return RoofPoint(r.case.recipe, BACKENDS[r.kernel].operand, f"measured, {r.kind}", intensity(r.case.recipe, r.case.m, r.case.n, r.case.k), r.tflops, r.product_ms.median)
+
+
+def roof_recipes(view: View) -> tuple[str, ...]:
+    """BF16 and the recipes that the visitor chose."""
+    return tuple(dict.fromkeys((BASELINES[0], *recipe_names(view))))
+
+
+def modelled_points(view: View, profile: DeviceProfile) -> list[RoofPoint]:
+    """Where products of the chosen size would lie at best; recipes that no unit takes are left out."""
+    size = (view.rows, view.columns, view.inner)
+    units = {recipe: operand_of(recipe, profile) for recipe in roof_recipes(view)}
+    return [
+        RoofPoint(recipe, operand, "modelled", intensity(recipe, *size), attainable_tflops(profile, operand, intensity(recipe, *size)), modelled_ms(profile, recipe, *size))
+        for recipe, operand in units.items() if operand
+    ]  # fmt: skip
+
+
+def roof_table(points: Sequence[RoofPoint]) -> list[dict]:
+    """One row per point."""
+    return [
+        {
+            tr("recipe"): recipe_title(point.recipe),
+            tr("units"): point.operand,
+            tr("how"): tr(point.how),
+            tr("FLOP per byte"): round(point.flop_per_byte, 2),
+            tr("TFLOP/s"): float(f"{point.tflops:.4g}"),
+            tr("time (ms)"): float(f"{point.milliseconds:.4g}"),
+        }
+        for point in points
+    ]
+
+
 def heading(results: Sequence[BenchResult]) -> str:
     """What was measured, and where."""
     first = results[0]
@@ -72,7 +163,7 @@ def heading(results: Sequence[BenchResult]) -> str:
 
 def refusals(results: Sequence[BenchResult]) -> str:
     """Why some did not run, as a Markdown list; empty where all did."""
-    return "\n".join(f"- **{_title(r)}**, {as_text(r.kernel)}: {as_text(r.refusal)}" for r in results if r.refusal)
+    return "\n".join(f"- **{recipe_title(r.case.recipe)}**, {as_text(r.kernel)}: {as_text(r.refusal)}" for r in results if r.refusal)
 
 
 def table(results: Sequence[BenchResult]) -> list[dict]:
@@ -85,7 +176,7 @@ def _row(r: BenchResult) -> dict:
         return None if spread is None else round(getattr(spread, share), 3)
 
     return {
-        tr("recipe"): _title(r),
+        tr("recipe"): recipe_title(r.case.recipe),
         tr("kernel"): r.kernel,
         tr("how"): r.label,
         tr("product (ms)"): milliseconds(r.product_ms),
@@ -93,8 +184,11 @@ def _row(r: BenchResult) -> dict:
         tr("p80 (ms)"): milliseconds(r.product_ms, "p80"),
         tr("quantize A (ms)"): milliseconds(r.quantize_a_ms),
         tr("quantize B (ms)"): milliseconds(r.quantize_b_ms),
+        tr("A, amax known (ms)"): milliseconds(r.quantize_a_static_ms),
+        tr("B, amax known (ms)"): milliseconds(r.quantize_b_static_ms),
         tr("all three (ms)"): milliseconds(r.end_to_end_ms),
         tr("TFLOP/s"): _rounded(r.tflops, 4),
+        tr("% of BF16 peak"): None if r.peak_share is None else round(100 * r.peak_share, 1),
         tr("GB/s"): _rounded(r.gb_per_s, 2),
         tr("× BF16"): _rounded(r.speedup_bfloat16, 2),
         tr("× FP32"): _rounded(r.speedup_float32, 2),
@@ -107,7 +201,3 @@ def _row(r: BenchResult) -> dict:
 
 def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
-
-
-def _title(r: BenchResult) -> str:
-    return parse_recipe(r.case.recipe).title or r.case.recipe

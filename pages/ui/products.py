@@ -9,10 +9,10 @@ import torch
 
 from fp8core.gemm.error import OutlierError, ProductError, error_growth, outlier_effect, random_pair
 from fp8core.models import load_weights
-from fp8core.recipes import RECIPES
 from fp8core.samples import SAMPLES, make_sample
 from pages.ui.language import tr
-from pages.ui.view import View, heeded
+from pages.ui.own_pair import recipe_names
+from pages.ui.view import View, heeded, recipe_title
 
 SIDE = 64  # rows of A and columns of B: 4096 elements of the product are enough for a steady rms
 LONGEST = 4096
@@ -23,17 +23,17 @@ FACTORS = (*(step * 10.0**power for power in range(7) for step in (1, 3)), 1e7)
 
 def growth(view: View) -> list[ProductError]:
     """Errors for every recipe at K = 16, 32 and so on up to the longest that the tensor has."""
-    return [point for recipe in view.recipes for point in _growth(*_source(view), recipe, _smoothing(view))]
+    return [point for recipe in recipe_names(view) for point in _growth(*_source(view), recipe, _smoothing(view))]
 
 
 def at_inner(view: View) -> list[ProductError]:
     """Errors for every recipe at the chosen K, or at the tensor's own where that is shorter."""
-    return [_at(view, recipe) for recipe in view.recipes]
+    return [_at(view, recipe) for recipe in recipe_names(view)]
 
 
 def outliers(view: View) -> list[OutlierError]:
     """What an outlier column leaves, for every recipe, at the chosen K."""
-    return [point for recipe in view.recipes for point in _outliers(*_source(view), recipe, _smoothing(view), view.inner)]
+    return [point for recipe in recipe_names(view) for point in _outliers(*_source(view), recipe, _smoothing(view), view.inner)]
 
 
 def as_python(view: View, k: int) -> str:
@@ -48,7 +48,7 @@ def as_python(view: View, k: int) -> str:
 from fp8core.gemm.error import product_error, random_pair
 {code}
 b = random_pair(1, {SIDE}, {b.shape[0]}, seed={_B_SEED + view.seed})[1]  # normal numbers
-for recipe in {list(view.recipes)}:
+for recipe in {list(recipe_names(view))}:
     e = product_error(a[:, :{k}], b[:{k}], recipe, smoothing={_smoothing(view)})
     print(f"{{recipe:20}} A {{e.sqnr_a_db:6.2f}} dB, B {{e.sqnr_b_db:6.2f}} dB, product {{e.sqnr_db:6.2f}} dB, largest error {{e.max_abs_error:.3g}}")
 '''
@@ -58,7 +58,7 @@ def table(errors: Sequence[ProductError]) -> list[dict]:
     """One row per recipe."""
     return [
         {
-            tr("recipe"): RECIPES[e.recipe].title,
+            tr("recipe"): recipe_title(e.recipe),
             tr("SQNR of A (dB)"): round(e.sqnr_a_db, 2),
             tr("SQNR of B (dB)"): round(e.sqnr_b_db, 2),
             tr("SQNR of A·B (dB)"): round(e.sqnr_db, 2),

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field, fields
 from functools import cache, lru_cache
 from typing import Any
 
+from fp8core.bench.devices import DEVICES
+from fp8core.bench.shapes import BATCHES
+from fp8core.bench.shapes import MODELS as SHAPES
 from fp8core.calibration import ALGORITHMS, SCENARIOS
 from fp8core.codec import OVERFLOWS, ROUNDINGS
 from fp8core.formats import FAMILIES, FORMATS
@@ -25,7 +28,7 @@ from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES
 
 VERSION = "1"
 
-BY_HAND, OWN = "by_hand", "own"
+BY_HAND, OWN, SQUARES, HERE = "by_hand", "own", "squares", "here"
 
 Options = Sequence[Any] | Callable[[], Sequence[Any]]
 
@@ -157,8 +160,9 @@ def _format_title(name: str) -> str:
     return FORMATS[name].title
 
 
-def _recipe_title(name: str) -> str:
-    return RECIPES[name].title
+def recipe_title(name: str) -> str:
+    """What a recipe is called: its title, or the name that spells it out."""
+    return RECIPES[name].title if name in RECIPES else name
 
 
 def _granularity_title(name: str) -> str:
@@ -187,6 +191,7 @@ _PATTERN_HELP = (
 )
 TWO_LEVEL_RECIPES = tuple(name for name, recipe in RECIPES.items() if recipe.scaling and recipe.scaling.block == (1, 16) and recipe.scaling.scale_format == "e4m3fn_float32" and not recipe.rotation)
 _CALIBRATED_ON = {"activations": "inputs of a layer", "tensor": "the tensor at the left"}
+_MEASURES = {"run": "one size", "pays": "where does FP8 pay?", "roofline": "roofline"}
 _LAYERS_CHARTS = {"dots": "layer by layer", "colours": "table of colours", "outliers": "outliers"}
 
 
@@ -227,7 +232,7 @@ class View:
     step: int = choice(33, tuple(range(64)), "Step", "Delayed scaling", "The step whose arithmetic is written out below; a click into the picture chooses it too.", widget="slider")
     axis: str = choice("log", tuple(_AXES), "Axis", "Picture", "", _AXES.__getitem__, "buttons")
     library: str = choice("all", ("all", *LIBRARIES), "Library", "Picture", "Whose recipes are shown.", lambda name: "All libraries" if name == "all" else name)
-    two_level: str = choice("nvfp4", TWO_LEVEL_RECIPES, "NVFP4 of", "Picture", "The same idea in several libraries.", _recipe_title)
+    two_level: str = choice("nvfp4", TWO_LEVEL_RECIPES, "NVFP4 of", "Picture", "The same idea in several libraries.", recipe_title)
     block: int = choice(0, tuple(range(256)), "Block", "Picture", "Blocks are counted row by row; after the last one the first follows again.", widget="slider")
     pick: str = choice("number", tuple(_PICKS), "Which block", "Picture", "", _PICKS.__getitem__, "buttons")
     zoom: int = choice(1, (1, 4, 16, 64), "Zoom", "Picture", "Show only the middle part of the axis.", lambda n: f"× {n}", "buttons")
@@ -236,8 +241,9 @@ class View:
     layer: str = text("", 200, "Layer", "Model")
     part: str = choice("weights", ("weights", "activations"), "Part", "Model", "Weights, or the inputs of each layer on real data that come with the model.", _sentence, "buttons")
     layers_chart: str = choice("dots", tuple(_LAYERS_CHARTS), "Picture", "Picture", "", _LAYERS_CHARTS.__getitem__, "buttons")
-    recipes: tuple[str, ...] = choices(("tensor_e4m3", "mxfp8_e4m3", "nvfp4", "int8_tensor"), tuple(RECIPES), "Recipes", "Recipe", "Compared in this order. A recipe is a number format together with a way to scale.", _recipe_title)
-    recipe: str = choice("tensor_e4m3", tuple(RECIPES), "Recipe", "Recipe", "A number format together with a way to scale.", _recipe_title)
+    recipes: tuple[str, ...] = choices(("tensor_e4m3", "mxfp8_e4m3", "nvfp4", "int8_tensor"), tuple(RECIPES), "Recipes", "Recipe", "Compared in this order. A recipe is a number format together with a way to scale.", recipe_title)
+    pair_of_own: str = choice("none", ("none", "added"), "A pair of your own", "Recipe", "Any number format with any scaling, compared beside the recipes.", _sentence, "buttons")
+    recipe: str = choice("tensor_e4m3", tuple(RECIPES), "Recipe", "Recipe", "A number format together with a way to scale.", recipe_title)
     rows: int = choice(256, _LENGTHS, "M (rows of A)", "Product A (M, K) · B (K, N)", widget="slider")
     columns: int = choice(256, _LENGTHS, "N (columns of B)", "Product A (M, K) · B (K, N)", widget="slider")
     inner: int = choice(1024, _LENGTHS, "K (inner length)", "Product A (M, K) · B (K, N)", "Every element of the product is a sum of K terms.", widget="slider")
@@ -247,6 +253,11 @@ class View:
     promotion: int | str = choice("never", ("never", *_PROMOTIONS), "Promotion of your own unit", "Accumulator", "After how many products the sum is added to a float32 register and begins again at zero.", lambda n: n if n == "never" else f"every {n}", "slider")
     repeats: int = choice(20, (5, 20, 50), "Repeats", "Measurement", "Timed runs of each product; the median is shown.", widget="buttons")
     backend: str = choice("auto", ("auto", *BACKENDS), "Backend", "Measurement", "What multiplies; automatic takes the first that uses the codes as they are.", _backend_title)
+    measure: str = choice("run", tuple(_MEASURES), "What to measure", "Measurement", "", _MEASURES.__getitem__, "buttons")
+    sizes: str = choice(SQUARES, (SQUARES, *SHAPES), "Layers", "Measurement", "Square matrices, or the linear layers of a published model.", lambda key: "square matrices" if key == SQUARES else SHAPES[key].label)
+    batches: tuple[int, ...] = choices((1, 16, 128, 1024), BATCHES, "Batch (tokens)", "Measurement", "How many tokens pass the layer at once: one when a single answer is written, thousands in training.")
+    seconds: int = choice(60, (20, 60, 180, 600), "Seconds", "Measurement", "What would not end in this time is left out, and said.", lambda n: f"{n} s", "slider")
+    machine: str = choice(HERE, (HERE, *DEVICES), "Machine", "Measurement", "This machine by what was measured on it, or one that is not here by its data sheet.", lambda key: "this machine" if key == HERE else DEVICES[key].name)
     recorded: str = choice("shown", ("shown", "hidden"), "Recorded runs", "Measurement", "Runs of other machines that come with this project.", _sentence, "buttons")
 
     def __post_init__(self):

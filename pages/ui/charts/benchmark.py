@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import plotly.graph_objects as go
 
 from fp8core.bench import BenchResult
+from fp8core.bench.devices import DeviceProfile
+from fp8core.bench.sweep import Sweep
 from fp8core.recipes import parse_recipe
 from pages.ui.charts.matmul import lines_of
 from pages.ui.language import tr
 from pages.ui.theme import NEUTRAL, colour
+from pages.ui.view import recipe_title
 
 
 def time_figure(results: Sequence[BenchResult]) -> go.Figure:
@@ -60,12 +65,67 @@ def trade_figure(results: Sequence[BenchResult]) -> go.Figure:
     return figure
 
 
+def pays_figure(found: Sweep, recipe: str) -> go.Figure:
+    """How many times faster than BF16, layers down and batches across; empty where nothing was measured."""
+    speedups = found.matrix(recipe)
+    kernels = {(point.shape, point.batch): point.result for point in found.points if point.result.case.recipe == recipe}
+    rows = [f"{shape.layer}<br>{shape.n} × {shape.k}" if shape.model != "square" else shape.layer for shape in found.shapes]
+    about = [[_about(kernels.get((shape, batch))) for batch in found.batches] for shape in found.shapes]
+    figure = go.Figure(go.Heatmap(
+        z=np.log2(speedups), x=[str(batch) for batch in found.batches], y=rows, customdata=about, colorscale="RdBu", zmin=-2, zmax=2, xgap=2, ygap=2,
+        text=[["" if np.isnan(value) else f"{value:.2f} ×" for value in line] for line in speedups], texttemplate="%{text}",
+        hovertemplate=tr("%{y}, batch %{x}: %{text}<br>%{customdata}") + "<extra></extra>",
+        colorbar={"title": tr("× BF16"), "tickvals": [-2, -1, 0, 1, 2], "ticktext": ["¼", "½", "1", "2", "4"]},
+    ))  # fmt: skip
+    figure.update_layout(height=120 + 44 * len(rows))
+    figure.update_xaxes(title=tr("batch (tokens)"), type="category", showgrid=False)
+    figure.update_yaxes(autorange="reversed", type="category", automargin=True, showgrid=False)
+    return figure
+
+
+def roofline_figure(profile: DeviceProfile, points: Sequence) -> go.Figure:
+    """Roofs of a device's units over operations per byte, and products below them; hollow points are emulated."""
+    figure = go.Figure()
+    ridges = [1e3 * peak / profile.gb_per_s for _, peak in profile.tflops]
+    left, right = (min([point.flop_per_byte for point in points] + ridges) / 8, max([point.flop_per_byte for point in points] + ridges) * 8)
+    roofs: dict[float, list[str]] = {}
+    for operand, peak in profile.tflops:
+        roofs.setdefault(peak, []).append(operand)
+    for peak, operands in roofs.items():
+        ridge = 1e3 * peak / profile.gb_per_s
+        words = ", ".join(operands)
+        figure.add_scatter(
+            x=[left, ridge, right], y=[left * profile.gb_per_s / 1e3, peak, peak], mode="lines", line={"color": NEUTRAL, "width": 1.5}, showlegend=False,
+            hovertemplate=tr("{operands}: {peak:.4g} TFLOP/s, from {ridge:.3g} FLOP per byte on").format(operands=words, peak=peak, ridge=ridge) + "<extra></extra>",
+        )  # fmt: skip
+        figure.add_annotation(x=math.log10(right), y=math.log10(peak), text=f"{words}: {peak:.4g}", showarrow=False, xanchor="right", yanchor="bottom", font={"size": 12})
+    styles = lines_of([point.recipe for point in points])
+    for point in points:
+        marker = styles[point.recipe]["marker"]
+        symbol = f"{marker['symbol']}-open" if "emulated" in point.how else marker["symbol"]
+        figure.add_scatter(
+            x=[point.flop_per_byte], y=[point.tflops], name=recipe_title(point.recipe), mode="markers", marker={**marker, "symbol": symbol, "size": 12, "line": {"width": 2, "color": marker["color"]}},
+            hovertemplate=tr("%{x:.3g} FLOP per byte<br>%{y:.4g} TFLOP/s<br>") + f"{tr(point.how)}, {point.operand}<extra>{recipe_title(point.recipe)}</extra>",
+        )  # fmt: skip
+    figure.update_layout(height=480)
+    figure.update_xaxes(title=tr("arithmetic intensity (FLOP per byte)"), type="log")
+    figure.update_yaxes(title=tr("TFLOP/s"), type="log")
+    return figure
+
+
+def _about(r: BenchResult | None) -> str:
+    """The kernel and its time, or why there is none."""
+    if r is None:
+        return tr("not measured")
+    return r.refusal or tr("{kernel}, {kind}: {ms:.3g} ms").format(kernel=r.kernel, kind=tr(r.kind), ms=r.product_ms.median)
+
+
 def _format(r: BenchResult) -> str:
     return parse_recipe(r.case.recipe).format
 
 
 def _title(r: BenchResult) -> str:
-    return parse_recipe(r.case.recipe).title or r.case.recipe
+    return recipe_title(r.case.recipe)
 
 
 def _label(r: BenchResult) -> str:

@@ -115,7 +115,7 @@ def _by_recipe(points):
 
 
 def _title(name: str) -> str:
-    return parse_recipe(name).title or name
+    return recipe_title(name)
 
 
 def _line(name: str, style: dict, hover: str, **points) -> dict:

@@ -1,6 +1,6 @@
-"""What the scaling page can show of a tensor: one module per topic, each with `draw(view, chosen, recipe)`."""
+"""What a page with topics can show: one module per topic. Those of the scaling page have `draw(view, chosen, recipe)`, those of the benchmark page `draw(view)`."""
 
-from pages.ui.topics import calibration, delayed, directions, grid, nvfp4, rules
+from pages.ui.topics import bench_pays, bench_roofline, bench_run, calibration, delayed, directions, grid, nvfp4, rules
 
 TOPICS = {
     "grid": grid,
@@ -9,4 +9,9 @@ TOPICS = {
     "delayed": delayed,
     "nvfp4": nvfp4,
     "directions": directions,
+}
+BENCHMARK = {
+    "run": bench_run,
+    "pays": bench_pays,
+    "roofline": bench_roofline,
 }

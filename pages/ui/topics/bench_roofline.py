@@ -1,0 +1,58 @@
+"""The roofline: what a machine could do at most, by data sheet or by what was measured on it, and where products lie below it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from fp8core.bench.devices import DEVICES, DeviceProfile
+from pages.ui import frame, measurements, own_pair
+from pages.ui.charts import benchmark as charts
+from pages.ui.language import tr
+from pages.ui.view import HERE, View
+
+
+def draw(view: View) -> None:
+    """Draw the topic."""
+    view = own_pair.draw(view)
+    view = frame.control("machine")
+    if view.machine == HERE:
+        measured = measurements.last_results()
+        profile = measurements.measured_profile(measured)
+        if profile is None:
+            st.info(tr("Nothing has been measured yet: run a benchmark under “one size”, which measures the peaks of this machine too. Or choose a machine that is not here."))
+            return
+        st.caption(tr("Measured on this machine: {tflops:.3g} TFLOP/s of a large BF16 product, {gb_per_s:.3g} GB/s of a large copy.").format(tflops=profile.peak("bfloat16"), gb_per_s=profile.gb_per_s))
+        points = [measurements.roof_point(r) for r in measured if not r.refusal]
+        note = tr("**What you see:** the line rises with the memory's speed until it meets what the units can do. A point on the rising part waits for the memory, one under the flat part for the units. Points are measured; emulated ones are hollow. A format with units of its own may lie above the roof of BF16.")
+    else:
+        profile = _edited(DEVICES[view.machine])
+        st.caption(tr("Modelled, not measured: peaks by {source}. No product reaches them.").format(source=profile.source))
+        points = measurements.modelled_points(view, profile)
+        note = tr("**What you see:** the roofs of this machine's units, and where a product of the chosen size would lie at best under each recipe. Formats without units of their own take the next wider ones that hold their values exactly. All of it is modelled.")
+    frame.figure(charts.roofline_figure(profile, points), f"roofline_{view.machine}", note)
+    frame.table(measurements.roof_table(points), "roofline")
+    frame.explain(
+        tr("How are these numbers made?"),
+        tr("Operations are 2·M·N·K. Bytes are both matrices as stored, scales included, read once, and the float32 result, written once. Their ratio is the arithmetic intensity. The least time is the larger of operations over the peak and bytes over the bandwidth; quantizing is not in it."),
+    )
+    frame.copy_python(f'''
+from fp8core.bench.devices import DEVICES
+from fp8core.bench.roofline import intensity, modelled_ms, operand_of
+
+profile = DEVICES["{view.machine if view.machine != HERE else "h100"}"]
+m, n, k = {view.rows}, {view.columns}, {view.inner}
+for recipe in {list(measurements.roof_recipes(view))}:
+    print(recipe, operand_of(recipe, profile), intensity(recipe, m, n, k), "FLOP/byte", modelled_ms(profile, recipe, m, n, k), "ms")
+''')
+
+
+def _edited(profile: DeviceProfile) -> DeviceProfile:
+    """Draw the figures of a profile as fields that can be changed -> the profile with them."""
+    with st.expander(tr("Change its figures"), icon=":material/tune:"):
+        columns = st.columns(4)
+        gb_per_s = columns[0].number_input(tr("memory, GB/s"), min_value=1.0, value=profile.gb_per_s, key=f"roofline_{profile.name}_memory")
+        tflops = []
+        for place, (operand, value) in enumerate(profile.tflops, start=1):
+            tflops.append((operand, columns[place % 4].number_input(tr("{operand}, TFLOP/s").format(operand=operand), min_value=0.1, value=value, key=f"roofline_{profile.name}_{operand}")))
+    changed = DeviceProfile(profile.name, tuple(tflops), gb_per_s, profile.memory_gb, profile.source)
+    return changed if changed == profile else DeviceProfile(profile.name, tuple(tflops), gb_per_s, profile.memory_gb, profile.source + tr(", changed by hand"))
