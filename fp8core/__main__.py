@@ -1,8 +1,9 @@
-"""The command line: python -m fp8core formats | recipes | hardware | bench | bench kernels | compile | conformance."""
+"""The command line: python -m fp8core formats | recipes | hardware | bench | bench kernels | bench sweep | compile | conformance."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from pathlib import Path
 from fp8core import FORMATS, bench, conformance, kernels
 from fp8core.bench import kernel_jobs
 from fp8core.bench import kernels as kernel_bench
+from fp8core.bench import sweep as sweep_bench
+from fp8core.bench.shapes import BATCHES, MAX_BATCH, MODELS, squares
 from fp8core.formats import parse_format
 from fp8core.hardware import CPU_FLAGS, CPU_OPERANDS, probe
 from fp8core.recipes import LIBRARIES, parse_recipe
@@ -47,7 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--save", metavar="FILE", help="write the results, one line each, as .csv or .parquet")
     measure.add_argument("--note", default="", help="a sentence about this machine, kept in the file")
     measure.set_defaults(command=_bench)
-    passes = measure.add_subparsers(metavar="[kernels]").add_parser("kernels", help="time the one-pass kernels, the floor that memory sets, and other packages")
+    more = measure.add_subparsers(metavar="[kernels | sweep]")
+    passes = more.add_parser("kernels", help="time the one-pass kernels, the floor that memory sets, and other packages")
     passes.add_argument("--numbers", type=int, default=kernel_bench.NUMBERS, help=f"how many float32 numbers, {kernel_bench.NUMBERS} if not given")
     passes.add_argument("--threads", type=int, default=kernel_bench.THREADS)
     passes.add_argument("--repeats", type=int, default=kernel_bench.REPEATS, help="rounds; each measures everything once")
@@ -56,6 +60,16 @@ def _parser() -> argparse.ArgumentParser:
     passes.add_argument("--largest", action="store_true", help=f"{kernel_jobs.LARGEST.numbers} numbers among the sizes too")
     passes.add_argument("--csv", metavar="FILE", help="write the results as CSV")
     passes.set_defaults(command=_bench_kernels)
+    chart = more.add_parser("sweep", help="time the layers of known models with several batches: how many times faster than bfloat16")
+    chart.add_argument("--model", default="", metavar="MODEL,...", help=f"of {', '.join(MODELS)}; llama3_8b if neither this nor --squares is given")
+    chart.add_argument("--squares", default="", metavar="SIDE,...", help="layers of as many outputs as inputs")
+    chart.add_argument("--batch", default=",".join(map(str, BATCHES)), metavar="TOKENS,...", help=f"batches, 1 to {MAX_BATCH}; {', '.join(map(str, BATCHES))} if not given")
+    chart.add_argument("--recipes", default="tensor_e4m3,mxfp8_e4m3,mxfp4", help="recipe names, separated by commas; bfloat16 is always measured too")
+    chart.add_argument("--seconds", type=float, default=sweep_bench.SECONDS, help=f"what would take longer is left out; {sweep_bench.SECONDS:g} if not given")
+    chart.add_argument("--repeats", type=int, default=sweep_bench.REPEATS)
+    chart.add_argument("--device", default="cpu", help="cpu or cuda")
+    chart.add_argument("--csv", metavar="FILE", help="write the results as CSV")
+    chart.set_defaults(command=_bench_sweep)
     compile_loops = commands.add_parser("compile", help="compile the one-pass loops now, half a minute once, and not when they are first used")
     compile_loops.set_defaults(command=_compile)
     check = commands.add_parser("conformance", help="compare formats and recipes with the implementations of others that are installed")
@@ -112,7 +126,7 @@ def _hardware(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    names = [name.strip() for name in options.recipes.split(",") if name.strip()]
+    names = _names(options.recipes)
     if not names:
         raise ValueError(f"--recipes {options.recipes!r} names no recipe")
     _check_file(options.save, "--save", bench.store.ENDINGS)
@@ -138,7 +152,7 @@ def _bench(options: argparse.Namespace) -> None:
 
 
 def _bench_kernels(options: argparse.Namespace) -> None:
-    names = [name.strip() for name in (options.only or "").split(",") if name.strip()]
+    names = _names(options.only or "")
     if options.only is not None and not names:
         raise ValueError(f"--only {options.only!r} names no job")
     _check_file(options.csv, "--csv")
@@ -163,6 +177,59 @@ def _bench_kernels(options: argparse.Namespace) -> None:
     _print_table(rows)
     if options.csv:
         kernel_bench.save_csv(results, options.csv)
+
+
+def _bench_sweep(options: argparse.Namespace) -> None:
+    recipes, models = _names(options.recipes), _names(options.model)
+    if not recipes:
+        raise ValueError(f"--recipes {options.recipes!r} names no recipe")
+    sides, batches = _whole_numbers("--squares", options.squares), _whole_numbers("--batch", options.batch)
+    for name in models:
+        if name not in MODELS:
+            raise ValueError(f"model {name!r} is not one of {', '.join(MODELS)}")
+    _check_file(options.csv, "--csv")
+    chosen = models or ([] if sides else ["llama3_8b"])
+    shapes = [*(shape for name in chosen for shape in MODELS[name].layers), *squares(sides)]
+    progress = _progress if sys.stderr.isatty() else None
+    found = sweep_bench.sweep(recipes, shapes, batches, options.device, seconds=options.seconds, repeats=options.repeats, progress=progress)
+    if found.points:
+        print(f"{found.points[0].result.host}; {options.device}, {options.repeats} runs; the product alone, without quantizing")
+    for recipe in found.recipes:
+        print()
+        if recipe == sweep_bench.BASELINE:
+            print(f"{recipe}: ms")
+            figures = found.matrix(recipe, lambda result: result.product_ms.median)
+        else:
+            kinds = dict.fromkeys(f"{point.result.kind} by {point.result.kernel}" for point in found.points if point.result.case.recipe == recipe and not point.result.refusal)
+            print(f"{recipe}: times as fast as {sweep_bench.BASELINE}{''.join(f'; {kind}' for kind in kinds)}")
+            figures = found.matrix(recipe)
+        rows = [("model", "layer", "n x k", *(f"batch {batch}" for batch in found.batches))]
+        for shape, line in zip(found.shapes, figures.tolist(), strict=True):
+            rows.append((shape.model, shape.layer, f"{shape.n} x {shape.k}", *("-" if math.isnan(value) else _figure(value) for value in line)))
+        _print_table(rows)
+    missing: dict[tuple, list[int]] = {}
+    for item in found.left_out:
+        missing.setdefault((item.shape, "left out", item.reason), []).append(item.batch)
+    for point in found.points:
+        if point.result.refusal:
+            missing.setdefault((point.shape, f"{point.result.case.recipe} refused", point.result.refusal), []).append(point.batch)
+    if missing:
+        print()
+    for (shape, what, reason), tokens in missing.items():
+        print(f"{shape.model} {shape.layer}, batch {', '.join(map(str, tokens))}: {what}: {reason}")
+    if options.csv:
+        sweep_bench.save_csv(found, options.csv)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _whole_numbers(option: str, text: str) -> list[int]:
+    try:
+        return [int(name) for name in _names(text)]
+    except ValueError:
+        raise ValueError(f"{option} {text!r}: these are whole numbers, separated by commas") from None
 
 
 def _check_file(path: str | None, option: str, endings: Sequence[str] = ("",)) -> None:

@@ -90,19 +90,17 @@ def why(result: BenchResult, baseline: BenchResult) -> str:
     saved = nbytes(baseline.case.recipe, case.m, case.n, case.k) / nbytes(result.case.recipe, case.m, case.n, case.k)
     quantizing = (result.quantize_a_ms.median + result.quantize_b_ms.median) / result.end_to_end_ms.median
     limited = result.peak_tflops is not None and intensity(result.case.recipe, case.m, case.n, case.k) < result.peak_tflops / result.peak_gb_per_s * 1e3
-    if abs(times - 1) <= _NEAR:
-        verdict = f"{name} was as fast as BF16"
-    else:
-        verdict = f"{name} was {times:.2g} times faster than BF16" if times > 1 else f"{name} took {1 / times:.2g} times as long as BF16"
-    if result.kind == "emulated" and times < 1 - _NEAR:
+    faster, slower = times > 1 + _NEAR, times < 1 - _NEAR
+    verdict = f"was {times:.2g} times faster than BF16" if faster else f"took {1 / times:.2g} times as long as BF16" if slower else "was as fast as BF16"
+    if result.kind == "emulated" and slower:
         reason = "because this processor does not multiply the format itself, and turning the numbers into a wider format takes longer than their fewer bytes save"
-    elif result.kind == "emulated" and times > 1 + _NEAR:
+    elif result.kind == "emulated" and faster:
         reason = f"although this processor does not multiply the format itself, because {saved:.2g} times fewer bytes were moved" if limited else "although this processor does not multiply the format itself: what was compared with it is slow here"
     elif result.kind == "emulated":
         reason = "because this processor does not multiply the format itself, so that what fewer bytes save goes into turning the numbers into a wider format"
-    elif times > 1 + _NEAR and quantizing > 0.5:
+    elif faster and quantizing > 0.5:
         reason = f"the product alone, but quantizing both matrices took {quantizing:.0%} of the whole time, which a program pays for activations at every step"
-    elif times > 1 + _NEAR:
+    elif faster:
         reason = f"because {saved:.2g} times fewer bytes were moved, and with so few operations per byte that is what takes the time" if limited else "because this processor multiplies the format itself, more numbers at a time"
     elif result.product_ms.median < _SHORT_MS:
         reason = f"because {1e3 * result.product_ms.median:.0f} µs are too short for the units to be the limit: starting the work takes as long"
@@ -110,7 +108,7 @@ def why(result: BenchResult, baseline: BenchResult) -> str:
         reason = "because with so few operations per byte the memory is the limit, and the float32 result is as large for every format"
     else:
         reason = "although this processor multiplies the format itself: its kernel does not reach the speed of that of BF16 at this size"
-    return f"{verdict}, {reason}." if not reason.startswith("the product alone") else f"{verdict} in {reason}."
+    return f"{name} {verdict}, {reason}." if not reason.startswith("the product alone") else f"{name} {verdict} in {reason}."
 
 
 def _blocks(recipe: Recipe, rows: int, columns: int) -> int:

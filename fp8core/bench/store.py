@@ -24,7 +24,7 @@ def rows(results: Sequence[BenchResult], note: str = "") -> list[dict[str, Any]]
     Args:
         note: a sentence about the machine that the numbers do not tell.
     """
-    return [_row(result) | {_NOTE: note} for result in results]
+    return [row(result) | {_NOTE: note} for result in results]
 
 
 def save(results: Sequence[BenchResult], path: str | Path, note: str = "") -> None:
@@ -78,15 +78,16 @@ def _columns() -> dict[str, str]:
     return columns | {_NOTE: "str"}
 
 
-def _row(result: BenchResult) -> dict[str, Any]:
-    row = {each.name: getattr(result.case, each.name) for each in fields(BenchCase)}
+def row(result: BenchResult) -> dict[str, Any]:
+    """Return a result as one flat row; see `rows`."""
+    values = {each.name: getattr(result.case, each.name) for each in fields(BenchCase)}
     for each in fields(BenchResult):
         value = getattr(result, each.name)
         if each.type == _SPREAD:
-            row |= {f"{each.name}_{part.name}": getattr(value, part.name, None) for part in fields(Spread)}
+            values |= {f"{each.name}_{part.name}": getattr(value, part.name, None) for part in fields(Spread)}
         elif each.name != _CASE:
-            row[each.name] = value
-    return row
+            values[each.name] = value
+    return values
 
 
 def _write_csv(lines: list[dict[str, Any]], path: str | Path) -> None:

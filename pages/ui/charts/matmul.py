@@ -13,6 +13,7 @@ from fp8core.recipes import parse_recipe
 from pages.ui.charts import parts
 from pages.ui.language import tr
 from pages.ui.theme import NEUTRAL, colour, series
+from pages.ui.view import recipe_title
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
