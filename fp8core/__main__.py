@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fp8core import FORMATS, bench, conformance, kernels
-from fp8core.bench import kernel_jobs
+from fp8core.bench import goals, kernel_jobs
 from fp8core.bench import kernels as kernel_bench
 from fp8core.bench import sweep as sweep_bench
 from fp8core.bench.shapes import BATCHES, MAX_BATCH, MODELS, squares
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--save", metavar="FILE", help="write the results, one line each, as .csv or .parquet")
     measure.add_argument("--note", default="", help="a sentence about this machine, kept in the file")
     measure.set_defaults(command=_bench)
-    more = measure.add_subparsers(metavar="[kernels | sweep]")
+    more = measure.add_subparsers(metavar="[kernels | sweep | goals]")
     passes = more.add_parser("kernels", help="time the one-pass kernels, the floor that memory sets, and other packages")
     passes.add_argument("--numbers", type=int, default=kernel_bench.NUMBERS, help=f"how many float32 numbers, {kernel_bench.NUMBERS} if not given")
     passes.add_argument("--threads", type=int, default=kernel_bench.THREADS)
@@ -70,6 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     chart.add_argument("--device", default="cpu", help="cpu or cuda")
     chart.add_argument("--csv", metavar="FILE", help="write the results as CSV")
     chart.set_defaults(command=_bench_sweep)
+    aims = more.add_parser("goals", help="measure what is to be reached on a GPU with FP8 units")
+    aims.add_argument("--device", default="cuda", help="cuda if not given")
+    aims.add_argument("--repeats", type=int, default=20)
+    aims.add_argument("--csv", metavar="FILE", help="write the verdicts as CSV")
+    aims.set_defaults(command=_bench_goals)
     compile_loops = commands.add_parser("compile", help="compile the one-pass loops now, half a minute once, and not when they are first used")
     compile_loops.set_defaults(command=_compile)
     check = commands.add_parser("conformance", help="compare formats and recipes with the implementations of others that are installed")
@@ -219,6 +224,19 @@ def _bench_sweep(options: argparse.Namespace) -> None:
         print(f"{shape.model} {shape.layer}, batch {', '.join(map(str, tokens))}: {what}: {reason}")
     if options.csv:
         sweep_bench.save_csv(found, options.csv)
+
+
+def _bench_goals(options: argparse.Namespace) -> int:
+    _check_file(options.csv, "--csv")
+    verdicts = goals.run(options.device, repeats=options.repeats, progress=_progress if sys.stderr.isatty() else None)
+    rows = [("what", "M", "N", "K", "goal", "reached", "verdict")]
+    for verdict in verdicts:
+        reached = "-" if verdict.reached is None else f"{verdict.reached:.2f}"
+        rows.append((verdict.what, verdict.m, verdict.n, verdict.k, f"{verdict.goal:g}", reached, verdict.refusal or ("met" if verdict.met else "missed")))
+    _print_table(rows)
+    if options.csv:
+        goals.save_csv(verdicts, options.csv)
+    return 0 if all(verdict.met for verdict in verdicts) else 1
 
 
 def _names(text: str) -> list[str]:

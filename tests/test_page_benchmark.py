@@ -7,7 +7,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fp8core import bench
-from pages.ui import jobs, measurements
+from fp8core.bench import sweep
+from pages.ui import jobs, measurements, sweeps
 from pages.ui.charts import benchmark as charts
 from pages.ui.view import View
 
@@ -55,6 +56,76 @@ def test_every_size_and_repeat_the_page_offers_is_a_case():
     for side in (64, 4096):
         for repeats in (5, 50):
             assert len(measurements.cases(View(rows=side, columns=side, inner=side, repeats=repeats))) == 6
+
+
+def test_a_pair_of_your_own_is_measured_too():
+    page = opened(recorded="hidden", pair_of_own="added", format="e3m4", granularity="1x128", rule="rceil", scale_format="e8m0fnu")
+    page.button(key="measurements_run").click().run()
+    assert not page.exception
+    assert page.dataframe[0].value["recipe"].tolist()[-1] == "e3m4:1x128:rceil:e8m0fnu"
+    assert page.dataframe[0].value["kernel"].tolist()[-1] == "dequantize_float32"
+    assert any("e3m4" in markdown.value and "BF16" in markdown.value for markdown in page.markdown)
+
+
+def test_every_recipe_gets_its_sentence():
+    page = opened(recorded="hidden")
+    page.button(key="measurements_run").click().run()
+    said = next(markdown.value for markdown in page.markdown if markdown.value.startswith("- E4M3 per tensor"))
+    assert len(said.split("\n")) == 2 and all("BF16" in line for line in said.split("\n"))
+
+
+def test_the_map_is_measured_on_request_and_what_is_left_out_is_said(monkeypatch):
+    def points(recipes, shapes, batches, device, *, seconds, repeats, progress):
+        progress(0.5, "measuring")
+        for place, shape in enumerate(shapes):
+            for batch in batches:
+                if place:
+                    yield sweep.LeftOut(shape, batch, "would take about 14 s; 9 s of 60 are left")
+                else:
+                    results = bench.run_many([bench.BenchCase(batch, 16, 16, name, repeats=1) for name in ("bfloat16", *recipes)], device)
+                    yield from (sweep.SweepPoint(shape, batch, result) for result in results)
+
+    page = opened(measure="pays", batches=(1, 16))
+    assert not page.exception and "Nothing has been measured yet" in page.info[0].value and not page.get("plotly_chart")
+    monkeypatch.setattr(sweeps, "points", points)
+    page.button(key="sweeps_run").click().run()
+    assert not page.exception
+    assert len(page.get("plotly_chart")) == 2
+    assert any("2 of 12 sizes measured" in caption.value for caption in page.caption)
+    assert any("would take about 14 s" in markdown.value for markdown in page.markdown)
+    assert len(page.dataframe[0].value) == 2 * 3 + 10
+
+
+def test_the_roofline_of_this_machine_wants_a_measurement_first():
+    page = opened(measure="roofline")
+    assert not page.exception and "Nothing has been measured yet" in page.info[0].value
+    page = opened(recorded="hidden")
+    page.button(key="measurements_run").click().run()
+    page.button_group(key="measure").set_value("roofline").run()
+    assert not page.exception
+    assert set(page.dataframe[0].value["how"]) <= {"measured, native", "measured, emulated"} and len(page.dataframe[0].value) == 4
+
+
+def test_other_machines_are_modelled_and_their_figures_can_be_changed():
+    page = opened(measure="roofline", machine="b200", rows=1024, columns=1024, inner=1024)
+    assert not page.exception
+    rows = page.dataframe[0].value
+    assert set(rows["how"]) == {"modelled"} and rows.set_index("recipe").loc["MXFP4", "units"] == "float4"
+    assert any("Modelled, not measured" in caption.value for caption in page.caption)
+    before = rows.set_index("recipe").loc["BF16 cast", "time (ms)"]
+    page.number_input(key="roofline_NVIDIA B200_bfloat16").set_value(1.0).run()
+    assert page.dataframe[0].value.set_index("recipe").loc["BF16 cast", "time (ms)"] > 20 * before
+    assert any("changed by hand" in caption.value for caption in page.caption)
+
+
+def test_an_uploaded_run_is_shown_and_a_bad_one_is_answered(tmp_path):
+    bench.save(bench.run_many([bench.BenchCase(16, 16, 16, "mxfp4", repeats=1)]), tmp_path / "run.csv", note="from elsewhere")
+    page = opened()
+    page.file_uploader(key="measurements_upload").set_value(("run.csv", (tmp_path / "run.csv").read_bytes(), "text/csv")).run()
+    assert not page.exception and len(page.dataframe) == len(bench.recorded_runs()) + 1
+    assert any(caption.value == "from elsewhere" for caption in page.caption)
+    page.file_uploader(key="measurements_upload").set_value(("run.csv", b"m,n\n1,2", "text/csv")).run()
+    assert not page.exception and "This file was not opened" in page.error[0].value and "recipe" in page.error[0].value
 
 
 def test_figures_of_refused_results_are_empty_and_do_not_fail():

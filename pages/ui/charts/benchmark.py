@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -95,10 +94,9 @@ def roofline_figure(profile: DeviceProfile, points: Sequence) -> go.Figure:
         ridge = 1e3 * peak / profile.gb_per_s
         words = ", ".join(operands)
         figure.add_scatter(
-            x=[left, ridge, right], y=[left * profile.gb_per_s / 1e3, peak, peak], mode="lines", line={"color": NEUTRAL, "width": 1.5}, showlegend=False,
+            x=[left, ridge, right], y=[left * profile.gb_per_s / 1e3, peak, peak], mode="lines+text", text=["", "", f"{words}: {peak:.4g}"], textposition="top left", line={"color": NEUTRAL, "width": 1.5}, showlegend=False,
             hovertemplate=tr("{operands}: {peak:.4g} TFLOP/s, from {ridge:.3g} FLOP per byte on").format(operands=words, peak=peak, ridge=ridge) + "<extra></extra>",
         )  # fmt: skip
-        figure.add_annotation(x=math.log10(right), y=math.log10(peak), text=f"{words}: {peak:.4g}", showarrow=False, xanchor="right", yanchor="bottom", font={"size": 12})
     styles = lines_of([point.recipe for point in points])
     for point in points:
         marker = styles[point.recipe]["marker"]
@@ -108,8 +106,8 @@ def roofline_figure(profile: DeviceProfile, points: Sequence) -> go.Figure:
             hovertemplate=tr("%{x:.3g} FLOP per byte<br>%{y:.4g} TFLOP/s<br>") + f"{tr(point.how)}, {point.operand}<extra>{recipe_title(point.recipe)}</extra>",
         )  # fmt: skip
     figure.update_layout(height=480)
-    figure.update_xaxes(title=tr("arithmetic intensity (FLOP per byte)"), type="log")
-    figure.update_yaxes(title=tr("TFLOP/s"), type="log")
+    figure.update_xaxes(title=tr("arithmetic intensity (FLOP per byte)"), type="log", dtick=1)
+    figure.update_yaxes(title=tr("TFLOP/s"), type="log", dtick=1)
     return figure
 
 

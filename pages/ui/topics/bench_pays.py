@@ -20,6 +20,7 @@ def draw(view: View) -> None:
         frame.control("batches")
     with right:
         view = frame.control("seconds")
+    st.caption(tr("The sizes are those of the layers; M, N, K, the repeats and the backend at the left belong to the other topics."))
     found = sweeps.run_on_request(view)
     if found is None or not found.points:
         st.info(tr("Nothing has been measured yet. The map compares every recipe with BF16 in the same run, for each layer and batch, the smallest first, until the time is up."))
