@@ -72,10 +72,8 @@ def test_hardware_imports_nothing_of_ours():
 
 @pytest.mark.parametrize("path", CORE, ids=relative)
 def test_triton_is_imported_only_in_its_own_files_and_only_when_used(path):
-    if "triton" in path.stem:
-        assert "triton" not in packages(path, top_level_only=True)
-    else:
-        assert "triton" not in packages(path)
+    assert path.stem.startswith("triton_") or "triton" not in packages(path)
+    assert not [name for name in imports(path, top_level_only=True) if any(part.startswith("triton_") for part in name.split("."))]
 
 
 @pytest.mark.parametrize("path", CORE, ids=relative)
