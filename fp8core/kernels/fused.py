@@ -135,7 +135,7 @@ def quantize_matrix(matrix: torch.Tensor, recipe: Recipe, *, codes: torch.Tensor
         }  # fmt: skip
         results = [matrix if each is None else each for each in (global_scale, codes, packed)] + [scales, scale_codes, *(tables or (matrix, matrix))]
         if whole:
-            triton_quantize.quantize_all[(-(-rows * columns // _TILE),)](matrix, peaks, *results, rows * columns, LENGTH=_TILE, **numbers)
+            triton_quantize.quantize_all[(-(-rows * columns // _TILE),)](matrix, peaks, *results, rows * columns, rows * columns + rows * columns % 2, LENGTH=_TILE, **numbers)
         else:
             tile = tile_of(shape, block)
             across = -(-shape[1] // tile.across)

@@ -77,20 +77,27 @@ def _quotient(magnitude, scale, POWERS: tl.constexpr):
     """The bits of a magnitude / scale in float32, rounded to odd: `elements.quotient_single`, and `power_quotient`.
 
     A scale beyond 2^60 or below 2^-60 is first moved by 2^66, together with the numbers. What then overflows or underflows is beyond the largest value of
-    every format that is rounded by way of float32, or below half of the smallest.
+    every format that is rounded by way of float32, or below half of the smallest. A division for every number would take more instructions than it takes
+    to correct the product with the reciprocal, which may be 2 ulps off, by its exact remainder: then it is less than 1 ulp off, and its own remainder says
+    to which side.
     """
     factor = tl.where(scale < 2.0**-60, 2.0**66, tl.where(scale > 2.0**60, 2.0**-66, 1.0))
     scale = scale * factor
     magnitude = magnitude * factor
     if POWERS:
         reciprocal = (_BOTH_BIASES - scale.to(tl.int32, bitcast=True)).to(tl.float32, bitcast=True)
-        return (magnitude * tl.where(scale == scale, reciprocal, scale)).to(tl.int32, bitcast=True) & _REST
-    scale = tl.broadcast_to(scale, magnitude.shape)
-    quotient = tl.div_rn(magnitude, scale)
-    rest = tl.fma(-quotient, scale, magnitude)
-    found = quotient.to(tl.int32, bitcast=True) & _REST
-    found = tl.where(rest < 0, found - 1, found)
-    return tl.where((rest < 0) | (rest > 0), found | 1, found)
+        found = (magnitude * tl.where(scale == scale, reciprocal, scale)).to(tl.int32, bitcast=True) & _REST
+    else:
+        reciprocal = tl.broadcast_to(tl.div_rn(tl.full(scale.shape, 1.0, tl.float32), scale), magnitude.shape)
+        scale = tl.broadcast_to(scale, magnitude.shape)
+        quotient = magnitude * reciprocal
+        rest = tl.fma(-quotient, scale, magnitude)
+        quotient = tl.where(tl.abs(rest) < float("inf"), tl.fma(rest, reciprocal, quotient), quotient)
+        rest = tl.fma(-quotient, scale, magnitude)
+        found = quotient.to(tl.int32, bitcast=True) & _REST
+        found = tl.where(rest < 0, found - 1, found)
+        found = tl.where((rest < 0) | (rest > 0), found | 1, found)
+    return found
 
 
 @triton.jit
@@ -104,7 +111,8 @@ def _codes_single(magnitude, negative, SINGLE: tl.constexpr):
     c = binade + SINGLE.shift
     raised = inside.to(tl.float32, bitcast=True) + c.to(tl.float32, bitcast=True)
     code = raised.to(tl.int32, bitcast=True) - c + ((binade - SINGLE.emin_bits) >> SINGLE.code_shift)
-    code = tl.where(code > SINGLE.max_code, SINGLE.limit_code, code)
+    if SINGLE.limit_code != SINGLE.max_code:
+        code = tl.where(code > SINGLE.max_code, SINGLE.limit_code, code)
     if SINGLE.wraps != 0:
         code = ((code ^ negative) - negative) & SINGLE.wraps
     elif SINGLE.zero_keeps_sign:
@@ -168,11 +176,14 @@ def _codes_of(numbers, scale, steps, step_codes, WAY: tl.constexpr, POWERS: tl.c
     """The codes of numbers / scale."""
     if WAY == _SINGLE_WAY:
         bits = numbers.to(tl.int32, bitcast=True)
-        return _codes_single(_quotient((bits & _REST).to(tl.float32, bitcast=True), scale, POWERS), bits >> 31, FORMAT)
-    quotient = numbers.to(tl.float64) / scale.to(tl.float64)
-    if WAY == _BOOK_WAY:
-        return _codes_of_book(quotient, steps, step_codes, FORMAT)
-    return _codes_double(quotient, FORMAT).to(tl.int32)
+        code = _codes_single(_quotient((bits & _REST).to(tl.float32, bitcast=True), scale, POWERS), bits >> 31, FORMAT)
+    else:
+        quotient = numbers.to(tl.float64) / scale.to(tl.float64)
+        if WAY == _BOOK_WAY:
+            code = _codes_of_book(quotient, steps, step_codes, FORMAT)
+        else:
+            code = _codes_double(quotient, FORMAT).to(tl.int32)
+    return code
 
 
 @triton.jit
@@ -182,99 +193,108 @@ def _pairs(numbers):
 
 
 @triton.jit
-def _store(code, place, inside, codes, packed, STORES: tl.constexpr, PACKED_BITS: tl.constexpr):
-    """Write codes where they belong, a byte for each, or without gaps, or both."""
+def _along(length: tl.constexpr):
+    return tl.arange(0, length)[None, None, None, :]
+
+
+@triton.jit
+def _within(place, there, column, columns, length):
+    """Whether places on lines, which begin at a column, are of the matrix and of the line. The smaller end would do, but not tell the compiler that whole vectors are in."""
+    return there & (column + place < columns) & (place < length)
+
+
+@triton.jit
+def _load(x, start, there, column, columns, length, WIDE: tl.constexpr):
+    """Lines of numbers -> float32; 0 beyond their ends."""
+    return tl.load(x + start + _along(WIDE), mask=_within(_along(WIDE), there, column, columns, length), other=0.0).to(tl.float32)
+
+
+@triton.jit
+def _store(code, start, there, column, columns, packed_columns, length, codes, packed, WIDE: tl.constexpr, STORES: tl.constexpr, PACKED_BITS: tl.constexpr):
+    """Write lines of codes, a byte for each, or without gaps, or both. Packed lines begin with a byte; of 4 bits there are an even number of packed columns."""
+    inside = _within(_along(WIDE), there, column, columns, length)
     if STORES:
-        tl.store(codes + place, code.to(tl.uint8), mask=inside)
+        tl.store(codes + start + _along(WIDE), code.to(tl.uint8), mask=inside)
     if PACKED_BITS != 0:
         low, high = _pairs(tl.where(inside, code, 0))
-        first, _ = _pairs(place)
-        low_inside, high_inside = _pairs(inside.to(tl.int32))
-        if PACKED_BITS == 4:
-            tl.store(packed + first // 2, (low | (high << 4)).to(tl.uint8), mask=low_inside != 0)
-        else:
-            low, high = _pairs(low | (high << 6))
-            first, _ = _pairs(first)
-            one, three = _pairs(low_inside)
-            two, _ = _pairs(high_inside)
-            byte = packed + first // 4 * 3
-            tl.store(byte, low.to(tl.uint8), mask=one != 0)
-            tl.store(byte + 1, ((low >> 8) | (high << 4)).to(tl.uint8), mask=two != 0)
-            tl.store(byte + 2, (high >> 4).to(tl.uint8), mask=three != 0)
+    if PACKED_BITS == 4:
+        half = _along(WIDE // 2)
+        tl.store(packed + (start >> 1) + half, (low | (high << 4)).to(tl.uint8), mask=_within(half, there, column >> 1, packed_columns >> 1, length >> 1))
+    if PACKED_BITS == 6:
+        low, high = _pairs(low | (high << 6))
+        four, byte = 4 * _along(WIDE // 4), packed + (start >> 2) * 3 + 3 * _along(WIDE // 4)
+        tl.store(byte, low.to(tl.uint8), mask=_within(four, there, column, columns, length))
+        tl.store(byte + 1, ((low >> 8) | (high << 4)).to(tl.uint8), mask=_within(four + 1, there, column, columns, length))
+        tl.store(byte + 2, (high >> 4).to(tl.uint8), mask=_within(four + 2, there, column, columns, length))
 
 
 @triton.jit
 def peaks(x, found, count, LENGTH: tl.constexpr, ROUNDS: tl.constexpr):
     """Write the largest magnitudes of every part of all numbers, as bits: of finite numbers, and of all."""
     part = tl.program_id(0)
-    place = part.to(tl.int64) * LENGTH * ROUNDS + tl.arange(0, LENGTH)
-    magnitude = tl.full((LENGTH,), 0, tl.int32)
-    finite = tl.full((LENGTH,), 0, tl.int32)
-    for _ in tl.static_range(ROUNDS):
-        here = tl.load(x + place, mask=place < count, other=0.0).to(tl.float32).to(tl.int32, bitcast=True) & _REST
-        magnitude = tl.maximum(magnitude, here)
-        finite = tl.maximum(finite, tl.where(here < _INFINITY, here, 0))
-        place += LENGTH
-    tl.store(found + 2 * part + tl.arange(0, 1), _largest(finite, 0))
-    tl.store(found + 2 * part + 1 + tl.arange(0, 1), _largest(magnitude, 0))
+    start = part.to(tl.int64) * (LENGTH * ROUNDS)
+    peak, peak_of_all = tl.full((1, 1, 1, LENGTH), 0, tl.int32), tl.full((1, 1, 1, LENGTH), 0, tl.int32)
+    for _ in range(ROUNDS):
+        magnitude = _load(x, start, start >= 0, start, count, LENGTH, LENGTH).to(tl.int32, bitcast=True) & _REST
+        peak, peak_of_all = tl.maximum(peak, tl.where(magnitude < _INFINITY, magnitude, 0)), tl.maximum(peak_of_all, magnitude)
+        start += LENGTH
+    tl.store(found + 2 * part + _along(1), _largest(peak, 3))
+    tl.store(found + 2 * part + 1 + _along(1), _largest(peak_of_all, 3))
 
 
 @triton.jit
-def quantize_all(x, peak, global_scale, codes, packed, scale, scale_code, steps, step_codes, count,
+def quantize_all(x, peak, global_scale, codes, packed, scale, scale_code, steps, step_codes, count, packed_count,
                  LENGTH: tl.constexpr, STORES: tl.constexpr, PACKED_BITS: tl.constexpr, WAY: tl.constexpr, POWERS: tl.constexpr, FORMAT: tl.constexpr,
                  RULE: tl.constexpr, STORE: tl.constexpr, TWO_LEVELS: tl.constexpr):  # fmt: skip
     """Quantize numbers that share one scale, given their peaks."""
-    part, one = tl.program_id(0), tl.arange(0, 1)[None, None, None, :]
+    part, one = tl.program_id(0), _along(1)
     own_scale, own_code = _scales_of(tl.load(peak + one), tl.load(peak + 1 + one), global_scale, RULE, STORE, TWO_LEVELS)
     tl.store(scale + one, own_scale, mask=part + one == 0)
     tl.store(scale_code + one, own_code, mask=part + one == 0)
-    place = part.to(tl.int64) * LENGTH + tl.arange(0, LENGTH)[None, None, None, :]
-    inside = place < count
-    numbers = tl.load(x + place, mask=inside, other=0.0).to(tl.float32)
-    _store(_codes_of(numbers, own_scale, steps, step_codes, WAY, POWERS, FORMAT), place, inside, codes, packed, STORES, PACKED_BITS)
+    start = part.to(tl.int64) * LENGTH
+    code = _codes_of(_load(x, start, start >= 0, start, count, LENGTH, LENGTH), own_scale, steps, step_codes, WAY, POWERS, FORMAT)
+    _store(code, start, start >= 0, start, count, packed_count, LENGTH, codes, packed, LENGTH, STORES, PACKED_BITS)
 
 
 @triton.jit
-def _place_of(first_row, first_column, row, column, rows, columns, end_row, end_column):
-    """Where the numbers of a tile are, and which of them there are."""
-    inside = (row < end_row) & (first_row + row < rows) & (column < end_column) & (first_column + column < columns)
-    return (first_row + row).to(tl.int64) * columns + (first_column + column), inside
+def _lines_of(first_row, first_column, row, column, rows, columns, block_rows, block_columns):
+    """Where the lines of a tile start, and how many numbers there are from there to the end of the row (none where there is no such row) and of the block."""
+    there = (row < block_rows) & (first_row + row < rows)
+    return (first_row + row).to(tl.int64) * columns + (first_column + column), there, first_column + column, block_columns - column
 
 
 @triton.jit
 def scale_and_quantize(x, global_scale, codes, packed, scales, scale_codes, steps, step_codes, rows, columns, block_rows, block_columns, tiles_across,
                        DOWN: tl.constexpr, TALL: tl.constexpr, ACROSS: tl.constexpr, WIDE: tl.constexpr, ONE_PASS: tl.constexpr,
                        STORES: tl.constexpr, PACKED_BITS: tl.constexpr, WAY: tl.constexpr, POWERS: tl.constexpr, FORMAT: tl.constexpr,
-                 RULE: tl.constexpr, STORE: tl.constexpr, TWO_LEVELS: tl.constexpr):  # fmt: skip
+                       RULE: tl.constexpr, STORE: tl.constexpr, TWO_LEVELS: tl.constexpr):  # fmt: skip
     """Quantize DOWN by ACROSS blocks: in one pass where a tile of TALL by WIDE holds a block, else in two, tile after tile of the same blocks."""
     tile = tl.program_id(0)
     block_row = tile // tiles_across * DOWN + tl.arange(0, DOWN)[:, None, None, None]
     block_column = tile % tiles_across * ACROSS + tl.arange(0, ACROSS)[None, None, :, None]
-    first_row, first_column = block_row * block_rows, block_column * block_columns
-    row, column = tl.arange(0, TALL)[None, :, None, None], tl.arange(0, WIDE)[None, None, None, :]
+    first_row, first_column, row = block_row * block_rows, block_column * block_columns, tl.arange(0, TALL)[None, :, None, None]
     if ONE_PASS:
-        place, inside = _place_of(first_row, first_column, row, column, rows, columns, block_rows, block_columns)
-        numbers = tl.load(x + place, mask=inside, other=0.0).to(tl.float32)
+        start, there, column, length = _lines_of(first_row, first_column, row, 0, rows, columns, block_rows, block_columns)
+        numbers = _load(x, start, there, column, columns, length, WIDE)
         peak, peak_of_all = _peaks_of(numbers)
     else:
-        peak = tl.full((DOWN, 1, ACROSS, 1), 0, tl.int32)
-        peak_of_all = tl.full((DOWN, 1, ACROSS, 1), 0, tl.int32)
+        peak, peak_of_all = tl.full((DOWN, 1, ACROSS, 1), 0, tl.int32), tl.full((DOWN, 1, ACROSS, 1), 0, tl.int32)
         for down in range(0, block_rows, TALL):
             for across in range(0, block_columns, WIDE):
-                place, inside = _place_of(first_row, first_column, down + row, across + column, rows, columns, block_rows, block_columns)
-                here, here_of_all = _peaks_of(tl.load(x + place, mask=inside, other=0.0).to(tl.float32))
+                start, there, column, length = _lines_of(first_row, first_column, down + row, across, rows, columns, block_rows, block_columns)
+                here, here_of_all = _peaks_of(_load(x, start, there, column, columns, length, WIDE))
                 peak, peak_of_all = tl.maximum(peak, here), tl.maximum(peak_of_all, here_of_all)
     scale, scale_code = _scales_of(peak, peak_of_all, global_scale, RULE, STORE, TWO_LEVELS)
     blocks_across = (columns + block_columns - 1) // block_columns
     block = block_row.to(tl.int64) * blocks_across + block_column
-    there = (first_row < rows) & (block_column < blocks_across)
-    tl.store(scales + block, scale, mask=there)
-    tl.store(scale_codes + block, scale_code, mask=there)
+    is_block = (first_row < rows) & (block_column < blocks_across)
+    tl.store(scales + block, scale, mask=is_block)
+    tl.store(scale_codes + block, scale_code, mask=is_block)
     if ONE_PASS:
-        _store(_codes_of(numbers, scale, steps, step_codes, WAY, POWERS, FORMAT), place, inside, codes, packed, STORES, PACKED_BITS)
+        _store(_codes_of(numbers, scale, steps, step_codes, WAY, POWERS, FORMAT), start, there, column, columns, columns, length, codes, packed, WIDE, STORES, PACKED_BITS)
     else:
         for down in range(0, block_rows, TALL):
             for across in range(0, block_columns, WIDE):
-                place, inside = _place_of(first_row, first_column, down + row, across + column, rows, columns, block_rows, block_columns)
-                numbers = tl.load(x + place, mask=inside, other=0.0).to(tl.float32)
-                _store(_codes_of(numbers, scale, steps, step_codes, WAY, POWERS, FORMAT), place, inside, codes, packed, STORES, PACKED_BITS)
+                start, there, column, length = _lines_of(first_row, first_column, down + row, across, rows, columns, block_rows, block_columns)
+                code = _codes_of(_load(x, start, there, column, columns, length, WIDE), scale, steps, step_codes, WAY, POWERS, FORMAT)
+                _store(code, start, there, column, columns, columns, length, codes, packed, WIDE, STORES, PACKED_BITS)
