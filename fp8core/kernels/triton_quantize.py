@@ -235,7 +235,7 @@ def peaks(x, found, count, LENGTH: tl.constexpr, ROUNDS: tl.constexpr):
     start = part.to(tl.int64) * (LENGTH * ROUNDS)
     peak, peak_of_all = tl.full((1, 1, 1, LENGTH), 0, tl.int32), tl.full((1, 1, 1, LENGTH), 0, tl.int32)
     for _ in range(ROUNDS):
-        magnitude = _load(x, start, start >= 0, start, count, LENGTH, LENGTH).to(tl.int32, bitcast=True) & _REST
+        magnitude = _load(x, start, _along(1) == 0, start, count, LENGTH, LENGTH).to(tl.int32, bitcast=True) & _REST
         peak, peak_of_all = tl.maximum(peak, tl.where(magnitude < _INFINITY, magnitude, 0)), tl.maximum(peak_of_all, magnitude)
         start += LENGTH
     tl.store(found + 2 * part + _along(1), _largest(peak, 3))
@@ -252,8 +252,8 @@ def quantize_all(x, peak, global_scale, codes, packed, scale, scale_code, steps,
     tl.store(scale + one, own_scale, mask=part + one == 0)
     tl.store(scale_code + one, own_code, mask=part + one == 0)
     start = part.to(tl.int64) * LENGTH
-    code = _codes_of(_load(x, start, start >= 0, start, count, LENGTH, LENGTH), own_scale, steps, step_codes, WAY, POWERS, FORMAT)
-    _store(code, start, start >= 0, start, count, packed_count, LENGTH, codes, packed, LENGTH, STORES, PACKED_BITS)
+    code = _codes_of(_load(x, start, _along(1) == 0, start, count, LENGTH, LENGTH), own_scale, steps, step_codes, WAY, POWERS, FORMAT)
+    _store(code, start, _along(1) == 0, start, count, packed_count, LENGTH, codes, packed, LENGTH, STORES, PACKED_BITS)
 
 
 @triton.jit
