@@ -11,6 +11,7 @@ from fp8core import kernels
 from fp8core.arrays import as_integers, as_matrix, as_tensor, like, result_like
 from fp8core.codec import CODE_DTYPES, decode, encode, round_to, seed_or_drawn
 from fp8core.formats import Format, parse_format
+from fp8core.kernels import fused
 from fp8core.recipes import Recipe, make_recipe, parse_recipe
 from fp8core.rotation import rotate, rotate_back
 from fp8core.rules import SCALE_RULES, Scales
@@ -154,6 +155,8 @@ def _check_amax(amax, recipe: Recipe) -> None:
 def _quantize_matrix(matrix: torch.Tensor, recipe: Recipe, amax, seed: int | None, *, values: torch.Tensor | None = None, codes: torch.Tensor | None = None) -> Scales:
     """Write the codes of a matrix, or the values that they stand for, into a preallocated matrix -> its scales."""
     fmt, spec = recipe.fmt, recipe.scaling
+    if kernels.fusable(matrix) and codes is not None and amax is None and fused.refuses(recipe, matrix.dtype) is None:
+        return fused.quantize_matrix(matrix, recipe, codes=codes)
     if not kernels.usable(matrix) or not kernels.supports(fmt, recipe.rounding):
         scales = compute_scales(matrix, fmt, spec, amax)
         codes.copy_(encode(_scaled(matrix, scales, spec.block), fmt, recipe.rounding, recipe.overflow, seed=seed))

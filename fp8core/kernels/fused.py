@@ -64,11 +64,9 @@ def refuses(recipe: Recipe, dtype: torch.dtype = torch.float32) -> str | None:
     """Return why a recipe cannot quantize numbers of this dtype in one pass here, or None.
 
     >>> from fp8core import parse_recipe
-    >>> refuses(parse_recipe("mxfp8_e4m3")), refuses(parse_recipe("te_mxfp8"))
-    (None, 'rule te_mxfp8 follows the arithmetic of its library step by step, in torch')
+    >>> refuses(parse_recipe("te_mxfp8"))
+    'rule te_mxfp8 follows the arithmetic of its library step by step, in torch'
     """
-    if find_spec("triton") is None:
-        return "the package triton is not installed"
     if recipe.scaling is None:
         return "there is no scaling: nothing to fuse"
     if SCALE_RULES[recipe.scaling.rule].compute is not None:
@@ -79,7 +77,7 @@ def refuses(recipe: Recipe, dtype: torch.dtype = torch.float32) -> str | None:
         return f"{recipe.fmt.name} has {recipe.fmt.bits} bits: the kernels write codes of 8 at most"
     if dtype not in _DTYPES:
         return f"numbers are {dtype}: the kernels read float32, bfloat16 and float16"
-    return None
+    return None if _has_triton() else "the package triton is not installed"
 
 
 def refuses_to_pack(recipe: Recipe, shape: tuple[int, int]) -> str | None:
@@ -124,7 +122,7 @@ def quantize_matrix(matrix: torch.Tensor, recipe: Recipe, *, codes: torch.Tensor
     (rows, columns), shape = matrix.shape, tuple(-(-length // side) for length, side in zip(matrix.shape, block, strict=True))
     new = {"device": matrix.device}
     scales, scale_codes = torch.empty(shape, dtype=torch.float32, **new), torch.empty(shape, dtype=_STORED[parse_format(store.element).storage_bits], **new)
-    whole = block == (rows, columns) and rows * columns > _LARGEST_TILE
+    whole = block == (rows, columns) and (rows * columns > _LARGEST_TILE or packed is not None)
     with torch.cuda.device_of(matrix):
         peaks = _peaks(matrix) if whole or store.global_format else None
         global_scale = None if store.global_format is None else global_scale_of(peaks[0].view(torch.float32).to(torch.float64).clamp(min=spec.amax_floor), fmt, store)
@@ -161,6 +159,11 @@ def tile_of(shape: tuple[int, int], block: tuple[int, int]) -> Tile:
     return Tile(min(room // across, _power_of_two(shape[0])), tall, across, wide, one_pass)
 
 
+@lru_cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
+
+
 def _power_of_two(length: int) -> int:
     """The smallest that is at least as large."""
     return 1 << (length - 1).bit_length()
@@ -172,7 +175,7 @@ def _peaks(matrix: torch.Tensor) -> torch.Tensor:
 
     parts = -(-matrix.numel() // (_PART * _ROUNDS))
     found = torch.empty(parts, 2, dtype=torch.int32, device=matrix.device)
-    triton_quantize.peaks[(parts,)](matrix, found, matrix.numel(), LENGTH=_PART, ROUNDS=_ROUNDS)
+    triton_quantize.peaks[(parts,)](matrix, found, matrix.numel(), LENGTH=_PART, ROUNDS=_ROUNDS, enable_fp_fusion=False)
     return found.amax(dim=0)
 
 

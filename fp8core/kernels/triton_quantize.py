@@ -85,7 +85,7 @@ def _quotient(magnitude, scale, POWERS: tl.constexpr):
     scale = scale * factor
     magnitude = magnitude * factor
     if POWERS:
-        reciprocal = (_BOTH_BIASES - scale.to(tl.int32, bitcast=True)).to(tl.float32, bitcast=True)
+        reciprocal = (-scale.to(tl.int32, bitcast=True) + _BOTH_BIASES).to(tl.float32, bitcast=True)
         found = (magnitude * tl.where(scale == scale, reciprocal, scale)).to(tl.int32, bitcast=True) & _REST
     else:
         reciprocal = tl.broadcast_to(tl.div_rn(tl.full(scale.shape, 1.0, tl.float32), scale), magnitude.shape)
