@@ -103,10 +103,7 @@ def _quotient(magnitude, scale, POWERS: tl.constexpr):
 @triton.jit
 def _codes_single(magnitude, negative, SINGLE: tl.constexpr):
     """The bits of float32 magnitudes, and -1 where the number is negative, else 0 -> codes, int32; `stages.round_codes_single`."""
-    if SINGLE.most_above == SINGLE.most_below:
-        inside = tl.minimum(magnitude, SINGLE.most_above)
-    else:
-        inside = tl.minimum(magnitude, tl.where(negative != 0, SINGLE.most_below, SINGLE.most_above))
+    inside = tl.minimum(magnitude, SINGLE.most_above) if SINGLE.most_above == SINGLE.most_below else tl.minimum(magnitude, tl.where(negative != 0, SINGLE.most_below, SINGLE.most_above))
     binade = tl.maximum(inside & _INFINITY, SINGLE.emin_bits)
     c = binade + SINGLE.shift
     raised = inside.to(tl.float32, bitcast=True) + c.to(tl.float32, bitcast=True)
@@ -179,10 +176,7 @@ def _codes_of(numbers, scale, steps, step_codes, WAY: tl.constexpr, POWERS: tl.c
         code = _codes_single(_quotient((bits & _REST).to(tl.float32, bitcast=True), scale, POWERS), bits >> 31, FORMAT)
     else:
         quotient = numbers.to(tl.float64) / scale.to(tl.float64)
-        if WAY == _BOOK_WAY:
-            code = _codes_of_book(quotient, steps, step_codes, FORMAT)
-        else:
-            code = _codes_double(quotient, FORMAT).to(tl.int32)
+        code = _codes_of_book(quotient, steps, step_codes, FORMAT) if WAY == _BOOK_WAY else _codes_double(quotient, FORMAT).to(tl.int32)
     return code
 
 
@@ -205,8 +199,9 @@ def _within(place, there, column, columns, length):
 
 @triton.jit
 def _load(x, start, there, column, columns, length, WIDE: tl.constexpr):
-    """Lines of numbers -> float32; 0 beyond their ends."""
-    return tl.load(x + start + _along(WIDE), mask=_within(_along(WIDE), there, column, columns, length), other=0.0).to(tl.float32)
+    """Lines of numbers -> float32; 0 beyond their ends. bfloat16 is widened by its bits: the interpreter of triton 3.9.0 does not convert its subnormals right."""
+    numbers = tl.load(x + start + _along(WIDE), mask=_within(_along(WIDE), there, column, columns, length), other=0.0)
+    return (numbers.to(tl.int16, bitcast=True).to(tl.int32) << 16).to(tl.float32, bitcast=True) if x.dtype.element_ty == tl.bfloat16 else numbers.to(tl.float32)
 
 
 @triton.jit
