@@ -1,7 +1,4 @@
-"""Compile the kernels that quantize for GPUs that need not be there, and print what came out as JSON: `python compiled_kernels.py '{"targets": …, "recipes": …}'`.
-
-Launches are caught, and compiled as a launch would: numbers that are multiples of 16 are known to be, and so are addresses.
-"""
+"""Compile the kernels that quantize for GPUs that need not be there, and print what came out as JSON: `python compiled_kernels.py '{"targets": …, "recipes": …}'`."""
 
 import json
 import os
@@ -14,59 +11,52 @@ import torch
 import fp8core as fp8
 from fp8core.kernels import fused
 
-POINTERS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float64: "fp64", torch.uint8: "u8", torch.uint16: "u16", torch.uint32: "u32", torch.int32: "i32"}
+
+class Driver:
+    """What triton asks of a GPU before it compiles for it."""
+
+    def __init__(self, target):
+        self.get_current_target = lambda: target
+
+    def get_current_device(self):
+        return 0
+
+    def get_current_stream(self, device):
+        return 0
 
 
 class Launcher:
-    """A kernel that is not run: what it is launched with is kept."""
+    """A kernel whose launches end when it is compiled."""
 
-    def __init__(self, kernel, launches: list):
-        self.kernel, self.launches = kernel, launches
+    def __init__(self, kernel, compiled: list):
+        self.kernel, self.compiled = kernel, compiled
 
     def __getitem__(self, grid):
-        return lambda *args, **options: self.launches.append((self.kernel, args, options))
-
-
-def assembly_of(kernel, args, options, target) -> dict:
-    import triton
-
-    names = kernel.arg_names
-    constants = {name: value for name, value in options.items() if name in names}
-    signature, known = {}, {}
-    for place, (name, value) in enumerate(zip(names, args, strict=False)):
-        if isinstance(value, torch.Tensor):
-            signature[name] = f"*{POINTERS[value.dtype]}"
-        elif value == 1:
-            constants[name] = 1
-            continue
-        else:
-            signature[name] = "i32"
-        if isinstance(value, torch.Tensor) or value % 16 == 0:
-            known[(place,)] = [["tt.divisibility", 16]]
-    source = triton.compiler.ASTSource(kernel, {name: signature.get(name, "constexpr") for name in names}, constants, known)
-    return triton.compile(source, target=target, options={name: value for name, value in options.items() if name not in names}).asm
+        return lambda *args, **options: self.compiled.append(self.kernel.warmup(*args, grid=grid, **options))
 
 
 def main(asked: dict) -> list:
+    import triton
     from triton.backends.compiler import GPUTarget
 
     from fp8core.kernels import triton_quantize
 
-    launches, found = [], []
+    compiled, found = [], []
     for name in ("peaks", "quantize_all", "scale_and_quantize"):
-        setattr(triton_quantize, name, Launcher(getattr(triton_quantize, name), launches))
-    for name in asked["recipes"]:
-        recipe, matrix, result = fp8.parse_recipe(name), torch.empty(4096, 20480, dtype=torch.bfloat16), torch.empty(1, dtype=torch.uint8)
-        launches.clear()
-        fused.quantize_matrix(matrix, recipe, **{"packed" if recipe.fmt.bits in (4, 6) else "codes": result})
-        for where in asked["targets"]:
-            backend, architecture = where.split(":")
-            target = GPUTarget(backend, int(architecture), 32) if backend == "cuda" else GPUTarget(backend, architecture, 64)
-            for kernel, args, options in launches:
-                assembly = assembly_of(kernel, args, options, target)
-                text = assembly.get("ptx", "")
-                facts = {"bytes": len(assembly["cubin" if backend == "cuda" else "hsaco"]), "wide_loads": bool(re.search(r"ld\.global(\.\w+)*\.v4\.b32", text)), "remainders": "fma.rn.f32" in text}
-                found.append((where, name, kernel.__name__, facts))
+        setattr(triton_quantize, name, Launcher(getattr(triton_quantize, name), compiled))
+    for where in asked["targets"]:
+        backend, architecture = where.split(":")
+        triton.runtime.driver.set_active(Driver(GPUTarget(backend, int(architecture), 32) if backend == "cuda" else GPUTarget(backend, architecture, 64)))
+        for launcher in (triton_quantize.peaks, triton_quantize.quantize_all, triton_quantize.scale_and_quantize):
+            launcher.kernel.device_caches.clear()
+        for name in asked["recipes"]:
+            recipe, matrix, result = fp8.parse_recipe(name), torch.empty(4096, 20480, dtype=torch.bfloat16), torch.empty(1, dtype=torch.uint8)
+            compiled.clear()
+            fused.quantize_matrix(matrix, recipe, **{"packed" if recipe.fmt.bits in (4, 6) else "codes": result})
+            for kernel in compiled:
+                text = kernel.asm.get("ptx", "")
+                facts = {"bytes": len(kernel.asm["cubin" if backend == "cuda" else "hsaco"]), "wide_loads": bool(re.search(r"ld\.global(\.\w+)*\.v4\.b32", text)), "remainders": "fma.rn.f32" in text}
+                found.append((where, name, kernel.metadata.name, facts))
     return found
 
 
