@@ -15,7 +15,7 @@ from fp8core.kernels import fused
 from fp8core.recipes import Recipe, make_recipe, parse_recipe
 from fp8core.rotation import rotate, rotate_back
 from fp8core.rules import SCALE_RULES, Scales
-from fp8core.scaling import SCALE_FORMATS, Block, ScaleFormat, ScaleSpec, compute_scales, expand, global_scale_of, sides
+from fp8core.scaling import SCALE_FORMATS, Block, ScaleSpec, compute_scales, expand, global_scale_of, sides
 from fp8core.scaling import amax as matrix_amax
 
 
@@ -166,7 +166,7 @@ def _quantize_matrix(matrix: torch.Tensor, recipe: Recipe, amax, seed: int | Non
     if amax is None and SCALE_RULES[spec.rule].compute is None and kernels.one_pass(matrix.shape, block):
         store = SCALE_FORMATS[spec.scale_format]
         global_scale = None if store.global_format is None else global_scale_of(matrix_amax(matrix, (None, None)).clamp(min=spec.amax_floor).reshape(()), fmt, store)
-        rule = _rule_numbers(fmt, spec, store, 1.0 if global_scale is None else float(global_scale))
+        rule = fused.rule_numbers(fmt, spec, store, 1.0 if global_scale is None else float(global_scale))
         found = kernels.scale_and_quantize_blocks(matrix, block, fmt, recipe.rounding, recipe.overflow, seed, rule, parse_format(store.element), values=values, codes=codes)
         return Scales(*found, global_scale)
     scales = compute_scales(matrix, fmt, spec, amax)
@@ -175,11 +175,6 @@ def _quantize_matrix(matrix: torch.Tensor, recipe: Recipe, amax, seed: int | Non
         occupied=scales.occupied if amax is None else None, values=values, codes=codes,
     )  # fmt: skip
     return scales
-
-
-def _rule_numbers(fmt: Format, spec: ScaleSpec, store: ScaleFormat, relative_to: float):
-    up_from = SCALE_RULES[spec.rule].up_from
-    return kernels.Rule(fmt.max, up_from(fmt) if up_from else 0.0, fmt.emax, float(spec.amax_floor), store.smallest, relative_to, fmt.nan_code is None)
 
 
 def prepared(x: torch.Tensor, recipe: Recipe) -> torch.Tensor:

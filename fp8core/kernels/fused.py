@@ -103,7 +103,8 @@ def refuses_to_pack(recipe: Recipe, shape: tuple[int, int]) -> str | None:
 def quantize_matrix(matrix: torch.Tensor, recipe: Recipe, *, codes: torch.Tensor | None = None, packed: torch.Tensor | None = None) -> Scales:
     """Find the scale of every block of a matrix (R, C) and write its codes, in one pass -> scales, as `scaling.compute_scales` has them.
 
-    Blocks of more than 16384 numbers are read twice, and so are tensors with one scale for all, or with a second scale for all.
+    Blocks of more than 16384 numbers are read twice (of fewer than 32 columns: as many of them as lie in 32), and so are tensors with one scale for all,
+    or with a second scale for all.
 
     Args:
         codes: result, uint8 (R, C), contiguous.
@@ -129,7 +130,7 @@ def quantize_matrix(matrix: torch.Tensor, recipe: Recipe, *, codes: torch.Tensor
         known, tables = constants(fmt, "half_even", recipe.overflow), _tables(fmt, recipe.overflow, matrix.device)
         numbers = {
             "STORES": codes is not None, "PACKED_BITS": 0 if packed is None else fmt.bits, "WAY": known.way, "POWERS": _gives_powers(fmt, spec, store),
-            "FORMAT": _numbers_of(known), "RULE": _rule(fmt, spec, store), "STORE": _stored(store), "TWO_LEVELS": global_scale is not None, "enable_fp_fusion": False,
+            "FORMAT": _numbers_of(known), "RULE": rule_numbers(fmt, spec, store), "STORE": _stored(store), "TWO_LEVELS": global_scale is not None, "enable_fp_fusion": False,
         }  # fmt: skip
         results = [matrix if each is None else each for each in (global_scale, codes, packed)] + [scales, scale_codes, *(tables or (matrix, matrix))]
         if whole:
@@ -145,18 +146,21 @@ def quantize_matrix(matrix: torch.Tensor, recipe: Recipe, *, codes: torch.Tensor
 def tile_of(shape: tuple[int, int], block: tuple[int, int]) -> Tile:
     """Return how many blocks, or how much of one, a program holds, given how many there are and their sides.
 
-    >>> tile_of((4096, 128), (1, 32)), tile_of((32, 32), (128, 128)), tile_of((4096, 1), (1, 53248))
-    (Tile(down=1, tall=1, across=128, wide=32, one_pass=True), Tile(down=1, tall=128, across=1, wide=128, one_pass=True), Tile(down=1, tall=1, across=1, wide=4096, one_pass=False))
+    >>> tile_of((4096, 128), (1, 32)), tile_of((32, 32), (128, 128))
+    (Tile(down=1, tall=1, across=128, wide=32, one_pass=True), Tile(down=1, tall=128, across=1, wide=128, one_pass=True))
+    >>> tile_of((4096, 1), (1, 53248)), tile_of((1, 4096), (4096, 1))
+    (Tile(down=1, tall=1, across=1, wide=4096, one_pass=False), Tile(down=1, tall=128, across=32, wide=1, one_pass=False))
     """
     tall, wide = (_power_of_two(side) for side in block)
-    one_pass = tall * wide <= _LARGEST_TILE
-    if not one_pass:
+    beside = max(_COALESCED // wide, 1)  # blocks that must be held together, or memory would be read in small pieces
+    least = tall * wide * min(beside, _power_of_two(shape[1]))
+    if least > _LARGEST_TILE:
         wide = min(wide, _TILE)
-        across = min(_power_of_two(shape[1]), max(_COALESCED // wide, 1))
-        return Tile(1, min(tall, _TILE // (wide * across)), across, wide, one_pass)
-    room = max(_TILE // (tall * wide), 1)
+        across = min(beside, _power_of_two(shape[1]))
+        return Tile(1, min(tall, _TILE // (wide * across)), across, wide, one_pass=False)
+    room = max(_TILE, least) // (tall * wide)
     across = min(room, _power_of_two(shape[1]))
-    return Tile(min(room // across, _power_of_two(shape[0])), tall, across, wide, one_pass)
+    return Tile(min(room // across, _power_of_two(shape[0])), tall, across, wide, one_pass=True)
 
 
 @lru_cache
@@ -179,9 +183,10 @@ def _peaks(matrix: torch.Tensor) -> torch.Tensor:
     return found.amax(dim=0)
 
 
-def _rule(fmt: Format, spec: ScaleSpec, store: ScaleFormat) -> Rule:
+def rule_numbers(fmt: Format, spec: ScaleSpec, store: ScaleFormat, relative_to: float = 1.0) -> Rule:
+    """Return what loops and kernels need to know of a rule without `compute`."""
     up_from = SCALE_RULES[spec.rule].up_from
-    return Rule(float(fmt.max), float(up_from(fmt)) if up_from else 0.0, fmt.emax, float(spec.amax_floor), float(store.smallest), 1.0, fmt.nan_code is None)
+    return Rule(float(fmt.max), float(up_from(fmt)) if up_from else 0.0, fmt.emax, float(spec.amax_floor), float(store.smallest), relative_to, fmt.nan_code is None)
 
 
 def _gives_powers(fmt: Format, spec: ScaleSpec, store: ScaleFormat) -> bool:
