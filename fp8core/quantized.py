@@ -11,10 +11,11 @@ from fp8core import kernels
 from fp8core.arrays import as_integers, as_matrix, as_tensor, like, result_like
 from fp8core.codec import CODE_DTYPES, decode, encode, round_to, seed_or_drawn
 from fp8core.formats import Format, parse_format
+from fp8core.kernels import fused
 from fp8core.recipes import Recipe, make_recipe, parse_recipe
 from fp8core.rotation import rotate, rotate_back
 from fp8core.rules import SCALE_RULES, Scales
-from fp8core.scaling import SCALE_FORMATS, Block, ScaleFormat, ScaleSpec, compute_scales, expand, global_scale_of, sides
+from fp8core.scaling import SCALE_FORMATS, Block, ScaleSpec, compute_scales, expand, global_scale_of, sides
 from fp8core.scaling import amax as matrix_amax
 
 
@@ -154,6 +155,8 @@ def _check_amax(amax, recipe: Recipe) -> None:
 def _quantize_matrix(matrix: torch.Tensor, recipe: Recipe, amax, seed: int | None, *, values: torch.Tensor | None = None, codes: torch.Tensor | None = None) -> Scales:
     """Write the codes of a matrix, or the values that they stand for, into a preallocated matrix -> its scales."""
     fmt, spec = recipe.fmt, recipe.scaling
+    if kernels.fusable(matrix) and codes is not None and amax is None and fused.refuses(recipe, matrix.dtype) is None:
+        return fused.quantize_matrix(matrix, recipe, codes=codes)
     if not kernels.usable(matrix) or not kernels.supports(fmt, recipe.rounding):
         scales = compute_scales(matrix, fmt, spec, amax)
         codes.copy_(encode(_scaled(matrix, scales, spec.block), fmt, recipe.rounding, recipe.overflow, seed=seed))
@@ -163,7 +166,7 @@ def _quantize_matrix(matrix: torch.Tensor, recipe: Recipe, amax, seed: int | Non
     if amax is None and SCALE_RULES[spec.rule].compute is None and kernels.one_pass(matrix.shape, block):
         store = SCALE_FORMATS[spec.scale_format]
         global_scale = None if store.global_format is None else global_scale_of(matrix_amax(matrix, (None, None)).clamp(min=spec.amax_floor).reshape(()), fmt, store)
-        rule = _rule_numbers(fmt, spec, store, 1.0 if global_scale is None else float(global_scale))
+        rule = fused.rule_numbers(fmt, spec, store, 1.0 if global_scale is None else float(global_scale))
         found = kernels.scale_and_quantize_blocks(matrix, block, fmt, recipe.rounding, recipe.overflow, seed, rule, parse_format(store.element), values=values, codes=codes)
         return Scales(*found, global_scale)
     scales = compute_scales(matrix, fmt, spec, amax)
@@ -172,11 +175,6 @@ def _quantize_matrix(matrix: torch.Tensor, recipe: Recipe, amax, seed: int | Non
         occupied=scales.occupied if amax is None else None, values=values, codes=codes,
     )  # fmt: skip
     return scales
-
-
-def _rule_numbers(fmt: Format, spec: ScaleSpec, store: ScaleFormat, relative_to: float):
-    up_from = SCALE_RULES[spec.rule].up_from
-    return kernels.Rule(fmt.max, up_from(fmt) if up_from else 0.0, fmt.emax, float(spec.amax_floor), store.smallest, relative_to, fmt.nan_code is None)
 
 
 def prepared(x: torch.Tensor, recipe: Recipe) -> torch.Tensor:

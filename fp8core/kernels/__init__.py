@@ -1,7 +1,7 @@
-"""The fast way behind codec, scaling, quantized and metrics: one pass over memory, on CPUs.
+"""The fast way behind codec, scaling, quantized and metrics: one pass over memory, on CPUs, and to quantize on GPUs too.
 
-The clear versions in torch, in those packages, are the definition and the way on other devices; what is here gives the same codes and the same numbers.
-numba compiles the loops when they are first used and keeps them on disk; `warm` does that ahead of time.
+The clear versions in torch, in those packages, are the definition and the way of all else; what is here gives the same codes and the same numbers.
+numba compiles the loops when they are first used and keeps them on disk; `warm` does that ahead of time. The kernels for GPUs, which triton compiles, are behind `fused`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ _getting_ready = threading.Event()
 def usable(*tensors: torch.Tensor) -> bool:
     """Return whether these tensors can go through the loops now: on a CPU, not set aside, and not while another thread compiles them ahead of time."""
     return not _set_aside.get() and not _getting_ready.is_set() and all(tensor.device.type == "cpu" for tensor in tensors)
+
+
+def fusable(*tensors: torch.Tensor) -> bool:
+    """Return whether these tensors can go through the kernels on GPUs, of `fused`: on one, and not set aside."""
+    return not _set_aside.get() and all(tensor.device.type == "cuda" for tensor in tensors)
 
 
 @contextmanager
