@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import streamlit as st
 
-from fp8core.bench import BASELINES, BenchCase, BenchResult, load, load_note, recorded_runs, run_many
+from fp8core.bench import BASELINES, BenchCase, BenchResult, Peaks, load, load_note, recorded_runs, run_many
 from fp8core.bench.devices import DeviceProfile
 from fp8core.bench.roofline import attainable_tflops, intensity, modelled_ms, operand_of, why
 from fp8core.gemm import BACKENDS
@@ -92,7 +93,8 @@ def reasons(results: Sequence[BenchResult]) -> str:
     baseline = next((r for r in results if r.case.recipe == "bfloat16" and not r.refusal), None)
     if baseline is None:
         return ""
-    return "\n".join(f"- {as_text(why(r, baseline))}" for r in results if r.case.recipe not in BASELINES and not r.refusal)
+    peaks = Peaks(baseline.peak_tflops, baseline.peak_gb_per_s) if baseline.peak_tflops else None
+    return "\n".join(f"- **{recipe_title(r.case.recipe)}**: {as_text(why(r, baseline, peaks))}" for r in results if r.case.recipe not in BASELINES and not r.refusal)
 
 
 def last_results() -> list[BenchResult]:
@@ -115,7 +117,7 @@ class RoofPoint:
 def measured_profile(results: Sequence[BenchResult]) -> DeviceProfile | None:
     """This machine by the peaks that were measured along with the results; None where nothing was."""
     ran = next((r for r in results if r.peak_tflops), None)
-    return None if ran is None else DeviceProfile(tr("this machine"), (("bfloat16", ran.peak_tflops),), ran.peak_gb_per_s, source=tr("measured in the same run"))
+    return None if ran is None else DeviceProfile(tr("this machine"), {"bfloat16": ran.peak_tflops}, ran.peak_gb_per_s, host().memory_gib or 1.0, tr("measured in the same run"))
 
 
 def roof_point(r: BenchResult) -> RoofPoint:
@@ -130,12 +132,12 @@ def roof_recipes(view: View) -> tuple[str, ...]:
 
 def modelled_points(view: View, profile: DeviceProfile) -> list[RoofPoint]:
     """Where products of the chosen size would lie at best; recipes that no unit takes are left out."""
-    size = (view.rows, view.columns, view.inner)
-    units = {recipe: operand_of(recipe, profile) for recipe in roof_recipes(view)}
-    return [
-        RoofPoint(recipe, operand, "modelled", intensity(recipe, *size), attainable_tflops(profile, operand, intensity(recipe, *size)), modelled_ms(profile, recipe, *size))
-        for recipe, operand in units.items() if operand
-    ]  # fmt: skip
+    size, points = (view.rows, view.columns, view.inner), []
+    for recipe in roof_recipes(view):
+        with suppress(ValueError):  # the device has no figure for it
+            operand = operand_of(recipe, profile)
+            points.append(RoofPoint(recipe, operand, "modelled", intensity(recipe, *size), attainable_tflops(profile, operand, intensity(recipe, *size)), modelled_ms(profile, operand, recipe, *size)))
+    return points
 
 
 def roof_table(points: Sequence[RoofPoint]) -> list[dict]:

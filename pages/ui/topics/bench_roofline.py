@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from fp8core.bench.devices import DEVICES, DeviceProfile
@@ -39,10 +41,10 @@ def draw(view: View) -> None:
 from fp8core.bench.devices import DEVICES
 from fp8core.bench.roofline import intensity, modelled_ms, operand_of
 
-profile = DEVICES["{view.machine if view.machine != HERE else "h100"}"]
+profile = DEVICES["{view.machine if view.machine != HERE else "H100 SXM"}"]
 m, n, k = {view.rows}, {view.columns}, {view.inner}
 for recipe in {list(measurements.roof_recipes(view))}:
-    print(recipe, operand_of(recipe, profile), intensity(recipe, m, n, k), "FLOP/byte", modelled_ms(profile, recipe, m, n, k), "ms")
+    print(recipe, operand_of(recipe, profile), intensity(recipe, m, n, k), "FLOP/byte", modelled_ms(profile, operand_of(recipe, profile), recipe, m, n, k), "ms")
 ''')
 
 
@@ -54,5 +56,5 @@ def _edited(profile: DeviceProfile) -> DeviceProfile:
         tflops = []
         for place, (operand, value) in enumerate(profile.tflops, start=1):
             tflops.append((operand, columns[place % 4].number_input(tr("{operand}, TFLOP/s").format(operand=operand), min_value=0.1, value=value, key=f"roofline_{profile.name}_{operand}")))
-    changed = DeviceProfile(profile.name, tuple(tflops), gb_per_s, profile.memory_gb, profile.source)
-    return changed if changed == profile else DeviceProfile(profile.name, tuple(tflops), gb_per_s, profile.memory_gb, profile.source + tr(", changed by hand"))
+    changed = replace(profile, tflops=tuple(tflops), gb_per_s=gb_per_s)
+    return changed if changed == profile else replace(changed, source=profile.source + tr(", changed by hand"))
