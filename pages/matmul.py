@@ -2,12 +2,13 @@
 
 import streamlit as st
 
-from pages.ui import accumulations, frame, products
+from pages.ui import accumulations, frame, own_pair, products
 from pages.ui.charts import matmul as charts
 from pages.ui.language import tr
 from pages.ui.view import OWN
 
 view = frame.page(__file__, "source", "seed", "outlier", "tail", "recipes", "inner", "smoothing")
+view = own_pair.draw(view)
 growth, at_inner = products.growth(view), products.at_inner(view)
 k = at_inner[0].k
 
