@@ -38,6 +38,16 @@ def test_the_table_holds_what_the_core_computes(page):
     assert page.dataframe[0].value["SQNR of A·B (dB)"][0] == round(wanted.sqnr_db, 2)
 
 
+def test_a_pair_of_your_own_is_compared_too(page):
+    page.button_group(key="pair_of_own").set_value("added").run()
+    page.selectbox(key="format").set_value("hif8").run()
+    page.selectbox(key="granularity").set_value("1x32").run()
+    assert not page.exception
+    name = page.dataframe[0].value["recipe"].tolist()[-1]
+    assert name.startswith("hif8:1x") and page.dataframe[0].value["SQNR of A·B (dB)"].tolist()[-1] > 15
+    assert name in page.code[0].value
+
+
 def test_it_follows_its_controls(page):
     page.select_slider(key="inner").set_value(64).run()
     assert page.subheader[1].value == "By recipe, at K = 64"
