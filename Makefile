@@ -16,6 +16,8 @@ PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check
 APP := $(VENV)/.app-installed
 TESTS := $(VENV)/.tests-installed
 BROWSER := $(VENV)/.browser-installed
+# torch for GPUs brings a triton of its own; beside torch for CPUs this one interprets the kernels in the tests.
+TRITON := triton==3.9.0
 
 .PHONY: app test browser screenshots
 
@@ -45,6 +47,7 @@ $(APP): requirements.txt | $(VENV)/bin/python
 # One call with every pin, so that no package of the tests can move one of the app.
 $(TESTS): requirements.txt requirements-test.txt | $(VENV)/bin/python
 	$(PIP) -r requirements-test.txt
+	@$(VENV)/bin/python -c 'import triton' 2>/dev/null || [ "$$(uname)" != Linux ] || $(PIP) --no-deps $(TRITON)
 	$(VENV)/bin/python -m fp8core compile
 	@touch $(APP) $@
 
