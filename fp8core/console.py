@@ -15,6 +15,12 @@ def _show(share: float, text: str) -> None:
     print(f"\r\033[K{share:4.0%} {text}" if share < 1 else "\r\033[K", end="", file=sys.stderr, flush=True)
 
 
+def waiting(running: str, seconds: float) -> None:
+    """Say what has to end first, once."""
+    if seconds < 1:
+        print(f"waiting for {running or 'another job'} on this machine to end", file=sys.stderr)
+
+
 def print_table(rows: list[tuple]) -> None:
     """Columns as wide as the widest cell of the full rows; a short row runs on as it is."""
     width = len(rows[0])

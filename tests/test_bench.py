@@ -11,6 +11,7 @@ import torch
 from fp8core import FORMATS, RECIPES, bench, gemm
 from fp8core.__main__ import main
 from fp8core.bench import BenchCase, BenchResult, Spread, load, load_note, run, run_many, save
+from fp8core.recipes import parse_recipe
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,22 @@ def test_figures_follow_from_the_times(results):
 def test_errors_are_against_the_original_matrices(results):
     by_name = {result.case.recipe: result.sqnr_db for result in results[:-1]}
     assert by_name["float32"] > 100 > by_name["bfloat16"] > by_name["int8_row"] > by_name["tensor_e4m3"] > by_name["mxfp4"] > 10
+
+
+@pytest.mark.parametrize("recipe", ["tensor_e4m3", "row_e4m3", "mxfp8_e4m3", "mxfp4", "nvfp4", "int8_row", "deepseek_v3_1x128", "e3m4:1x128:rceil:e8m0fnu"])
+@pytest.mark.parametrize("backend", ["auto", "dequantize_float32", "dequantize_bfloat16"])
+def test_the_error_of_a_kernel_is_that_of_the_definition(recipe, backend):
+    """The reference multiplies the same quantized matrices in float64; only a kernel that says it rounds on the way may be further off."""
+    case = BenchCase(48, 80, 256, recipe, backend, repeats=1)
+    measured = run(case)
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(rows, 256, generator=generator) for rows in (48, 80))
+    exact = a.double() @ b.double().T
+    qa, qb = gemm.operands(a, b, parse_recipe(recipe))
+    want = gemm.reference(qa, qb, torch.float64)
+    near = 0.001 if gemm.BACKENDS[measured.kernel].exact else 0.5
+    assert abs(measured.sqnr_db - 20 * float(torch.log10(exact.norm() / (exact - want).norm()))) < near
+    assert measured.max_abs_error == pytest.approx(float((exact - want).abs().max()), rel=1e-3 if gemm.BACKENDS[measured.kernel].exact else 0.1)
 
 
 def test_a_seed_repeats_the_errors_and_another_does_not():
@@ -178,6 +195,13 @@ def changed(**values):
         (changed(runs="-1"), "runs = -1"),
         (changed(product_ms_median="", product_ms_p20="", product_ms_p80=""), "no product_ms"),
         (changed(product_ms_p20=""), "product_ms has 2 of its 3 numbers"),
+        (changed(product_ms_median="0"), "product_ms = Spread.*finite numbers above 0"),
+        (changed(quantize_a_ms_p20="-1"), "quantize_a_ms = Spread.*finite numbers above 0"),
+        (changed(tflops=""), "has no tflops"),
+        (changed(tflops="inf"), "tflops = inf: times and speeds are finite"),
+        (changed(peak_tflops="0"), "peak_tflops = 0.0"),
+        (changed(kernel="magic"), "kernel = 'magic'"),
+        (changed(kind=""), "kind = ''"),
         (changed(recipe="mxfp9"), "'mxfp9'"),
         (lambda lines: [{name: value for name, value in line.items() if name != "kernel"} for line in lines], "different are 'kernel'"),
         (lambda lines: [{**line, "extra": "extra"} for line in lines], "different are 'extra'"),
@@ -241,6 +265,29 @@ def test_runs_take_other_copies_of_the_same_numbers(monkeypatch):
     monkeypatch.setitem(gemm.BACKENDS, "dequantize_float32", replace(real, multiply=lambda qa, qb: (seen.append((qa.codes.data_ptr(), qa.codes.sum())), real.multiply(qa, qb))[1]))
     run(case)
     assert len({place for place, _ in seen[-4:-1]}) == 3 and len({int(total) for _, total in seen[-4:-1]}) == 1
+
+
+def test_what_is_quantized_is_in_another_place_every_time(monkeypatch):
+    seen, real = [], bench.timing.quantize
+
+    def watched(x, recipe, **settings):
+        seen.append((x.data_ptr(), "amax" in settings))
+        return real(x, recipe, **settings)
+
+    monkeypatch.setattr(bench.timing, "quantize", watched)
+    run(BenchCase(32, 32, 32, "tensor_e4m3", repeats=4))
+    dynamic = [place for place, known in seen if not known]
+    assert len(dynamic) == 8 and len(set(dynamic)) == 4  # static scaling takes the other half of the copies
+
+
+def test_many_cases_share_the_room_for_copies(monkeypatch):
+    monkeypatch.setattr(bench.timing, "_ALL_ROTATED_BYTES", 8192)
+    made, real = [], bench.timing._copied
+    monkeypatch.setattr(bench.timing, "_copied", lambda q: (made.append(q), real(q))[1])
+    run_many([BenchCase(32, 32, 32, "int8_row", repeats=8) for _ in range(4)])
+    assert len(made) == 0  # 2304 bytes each, and room for 2048
+    run(BenchCase(32, 32, 32, "int8_row", repeats=8))
+    assert len(made) == 2 * 2
 
 
 def test_spread_of_one_time():

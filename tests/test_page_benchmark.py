@@ -114,8 +114,19 @@ def test_other_machines_are_modelled_and_their_figures_can_be_changed():
     assert any("Modelled, not measured" in caption.value for caption in page.caption)
     before = rows.set_index("recipe").loc["BF16 cast", "time (ms)"]
     page.number_input(key="roofline_B200_bfloat16").set_value(1.0).run()
+    assert page.query_params["peaks"] in ("B200:bfloat16=1.0", ["B200:bfloat16=1.0"])
     assert page.dataframe[0].value.set_index("recipe").loc["BF16 cast", "time (ms)"] > 20 * before
     assert any("changed by hand" in caption.value for caption in page.caption)
+
+
+def test_a_link_brings_changed_figures_and_a_bad_one_is_named():
+    page = opened(measure="roofline", machine="B200", peaks="B200:bfloat16=1.0")
+    assert page.number_input(key="roofline_B200_bfloat16").value == 1.0
+    assert any("changed by hand" in caption.value for caption in page.caption)
+    assert not any("changed by hand" in caption.value for caption in opened(measure="roofline", machine="H100 SXM", peaks="B200:bfloat16=1.0").caption)
+    for bad in ("B300x:bfloat16=1", "B200:bfloat16=0", "B200:bfloat16=inf", "B200:sums=1", "B200", "B200:bfloat16=1,bfloat16=2", "B200:bfloat16=x"):
+        with pytest.raises(ValueError, match="peaks"):
+            View(peaks=bad)
 
 
 def test_an_uploaded_run_is_shown_and_a_bad_one_is_answered(tmp_path):
@@ -128,24 +139,33 @@ def test_an_uploaded_run_is_shown_and_a_bad_one_is_answered(tmp_path):
     assert not page.exception and "This file was not opened" in page.error[0].value and "recipe" in page.error[0].value
 
 
+def test_a_file_of_two_sizes_is_shown_as_two_runs(tmp_path):
+    bench.save(bench.run_many([bench.BenchCase(side, 16, 16, name, repeats=1) for side in (16, 32) for name in ("bfloat16", "mxfp4")]), tmp_path / "run.csv")
+    page = opened()
+    before = len(page.dataframe)
+    page.file_uploader(key="measurements_upload").set_value(("run.csv", (tmp_path / "run.csv").read_bytes(), "text/csv")).run()
+    assert not page.exception and len(page.dataframe) == before + 2
+    assert [sum(f"M = {side}, N = 16" in caption.value for caption in page.caption) for side in (16, 32)] == [1, 1]
+
+
 def test_figures_of_refused_results_are_empty_and_do_not_fail():
     refused = [bench.BenchResult(bench.BenchCase(), "a host", refusal="no")]
     assert not charts.trade_figure(refused).data and not charts.time_figure(refused).data[0].x
 
 
-def test_a_place_is_given_back_after_an_error():
-    with pytest.raises(KeyError), jobs.heavy_job():
+def test_a_turn_is_given_back_after_an_error():
+    with pytest.raises(KeyError), jobs.heavy_job("a job"):
         raise KeyError
-    with jobs.heavy_job():
+    with jobs.heavy_job("a job"):
         pass
 
 
-def test_who_comes_second_waits_and_is_told(monkeypatch):
+def test_who_comes_second_waits_and_is_told_for_what(monkeypatch):
     monkeypatch.setattr(jobs, "MAX_WAIT_SECONDS", 0.1)
     entered, leave = threading.Event(), threading.Event()
 
     def hold():
-        with jobs.heavy_job():
+        with jobs.heavy_job("a benchmark of 6 products"):
             entered.set()
             leave.wait(20)
 
@@ -153,10 +173,10 @@ def test_who_comes_second_waits_and_is_told(monkeypatch):
     thread.start()
     try:
         assert entered.wait(10)
-        with pytest.raises(jobs.Busy, match="Another visitor's job still runs"), jobs.heavy_job():
+        with pytest.raises(jobs.Busy, match="still runs a benchmark of 6 products, after"), jobs.heavy_job("a job"):
             pass
     finally:
         leave.set()
         thread.join()
-    with jobs.heavy_job():
+    with jobs.heavy_job("a job"):
         pass

@@ -12,7 +12,8 @@ from fp8core.bench import goals, kernel_jobs
 from fp8core.bench import kernels as kernel_bench
 from fp8core.bench import sweep as sweep_bench
 from fp8core.bench.shapes import BATCHES, MAX_BATCH, MODELS, squares
-from fp8core.console import print_table, progress
+from fp8core.bench.turn import turn
+from fp8core.console import print_table, progress, waiting
 
 
 def add_to(commands) -> None:
@@ -61,7 +62,8 @@ def _bench(options: argparse.Namespace) -> None:
         raise ValueError(f"--recipes {options.recipes!r} names no recipe")
     _check_file(options.save, "--save", bench.store.ENDINGS)
     cases = [bench.BenchCase(options.m, options.n, options.k, name, options.backend, options.seed, options.repeats) for name in names]
-    results = bench.run_many(cases, options.device, progress())
+    with turn(f"a benchmark of {len(cases)} products, {options.m} x {options.n} x {options.k}", waiting):
+        results = bench.run_many(cases, options.device, progress())
     print(f"{results[0].host}; M = {options.m}, N = {options.n}, K = {options.k}; median of {options.repeats} runs")
     if measured := [result for result in results if result.peak_tflops]:
         print(f"measured beside: {_figure(measured[0].peak_tflops)} TFLOP/s of a large BF16 product, {_figure(measured[0].peak_gb_per_s)} GB/s of a large copy")
@@ -88,7 +90,8 @@ def _bench_kernels(options: argparse.Namespace) -> None:
     _check_file(options.csv, "--csv")
     jobs = kernel_jobs.select(names, largest=options.largest)
     peers = () if options.no_peers else tuple(kernel_bench.PEERS)
-    results = kernel_bench.run(jobs, options.numbers, options.threads, options.repeats, peers=peers, progress=progress())
+    with turn("a benchmark of the one-pass kernels", waiting):
+        results = kernel_bench.run(jobs, options.numbers, options.threads, options.repeats, peers=peers, progress=progress())
     print(f"{results[0].host}; {results[0].date}")
     print(f"{options.numbers} float32 numbers, {options.threads} threads, {options.repeats} rounds: medians with p20-p80; ours with a preallocated result")
     print(f"the floor is a copy of as many bytes as the job reads and writes once; goals are for {kernel_bench.NUMBERS} numbers and {kernel_bench.THREADS} threads")
@@ -120,7 +123,8 @@ def _bench_sweep(options: argparse.Namespace) -> None:
     _check_file(options.csv, "--csv")
     chosen = models or ([] if sides else ["llama3_8b"])
     shapes = [*(shape for name in chosen for shape in MODELS[name].layers), *squares(sides)]
-    found = sweep_bench.sweep(recipes, shapes, batches, options.device, seconds=options.seconds, repeats=options.repeats, progress=progress())
+    with turn(f"a map of {len(shapes)} layers and {len(batches)} batches", waiting):
+        found = sweep_bench.sweep(recipes, shapes, batches, options.device, seconds=options.seconds, repeats=options.repeats, progress=progress())
     if found.points:
         print(f"{found.points[0].result.host}; {options.device}, {options.repeats} runs; the product alone, without quantizing")
     for recipe in found.recipes:
@@ -152,7 +156,8 @@ def _bench_sweep(options: argparse.Namespace) -> None:
 
 def _bench_goals(options: argparse.Namespace) -> int:
     _check_file(options.csv, "--csv")
-    verdicts = goals.run(options.device, repeats=options.repeats, progress=progress())
+    with turn("a benchmark of the goals", waiting):
+        verdicts = goals.run(options.device, repeats=options.repeats, progress=progress())
     rows = [("what", "M", "N", "K", "goal", "reached", "verdict")]
     for verdict in verdicts:
         reached = "-" if verdict.reached is None else f"{verdict.reached:.2f}"

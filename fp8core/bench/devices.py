@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fp8core.hardware import CPU_OPERANDS
 
@@ -121,3 +121,46 @@ _PROFILES = (
 )
 
 DEVICES: dict[str, DeviceProfile] = {profile.name: profile for profile in _PROFILES}
+
+
+def parse_peaks(text: str) -> DeviceProfile | None:
+    """Read figures that replace those of a device -> its profile with them; None for an empty text.
+
+    The text is NAME:FIGURE=VALUE,…, each figure `gb_per_s` or an operand that the device has.
+
+    Raises:
+        ValueError: another form, an unknown device or figure, a figure twice, or a value that is not positive and finite.
+
+    >>> parse_peaks("B200:gb_per_s=4000,float8=1000").peak("float8")
+    1000.0
+    """
+    if not text:
+        return None
+    name, _, figures = text.partition(":")
+    if name not in DEVICES:
+        raise ValueError(f"device {name!r} is not one of {', '.join(DEVICES)}")
+    changed: dict[str, float] = {}
+    for part in figures.split(","):
+        figure, _, value = part.partition("=")
+        if figure not in ("gb_per_s", *DEVICES[name].operands) or figure in changed:
+            raise ValueError(f"{figure!r} is not one of gb_per_s, {', '.join(DEVICES[name].operands)}, each at most once")
+        changed[figure] = float(value)
+    gb_per_s = changed.pop("gb_per_s", DEVICES[name].gb_per_s)
+    return replace(DEVICES[name], tflops=dict(DEVICES[name].tflops) | changed, gb_per_s=gb_per_s, source=DEVICES[name].source + ", changed by hand")
+
+
+def write_peaks(profile: DeviceProfile) -> str:
+    """Write where a profile differs from the device of its name, as `parse_peaks` reads it; empty where it does not.
+
+    Raises:
+        ValueError: its name is not one of `DEVICES`.
+
+    >>> write_peaks(replace(DEVICES["B200"], gb_per_s=4000.0)), write_peaks(DEVICES["B200"])
+    ('B200:gb_per_s=4000.0', '')
+    """
+    if profile.name not in DEVICES:
+        raise ValueError(f"device {profile.name!r} is not one of {', '.join(DEVICES)}")
+    device = DEVICES[profile.name]
+    now, before = ({"gb_per_s": each.gb_per_s, **dict(each.tflops)} for each in (profile, device))
+    changed = [f"{figure}={value!r}" for figure, value in now.items() if before.get(figure) != value]
+    return f"{profile.name}:{','.join(changed)}" if changed else ""

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from fp8core.bench.record import KINDS, BenchCase, BenchResult, Spread
+from fp8core.gemm import BACKENDS
 
 RECORDED = Path(__file__).resolve().parents[2] / "data" / "benchmarks"
 MAX_FILE_BYTES = 4 << 20
 _CASE, _NOTE = "case", "note"
 _SPREAD = "Spread | None"
+_MEASURED = ("quantize_a_ms", "quantize_b_ms", "product_ms", "end_to_end_ms", "tflops", "gb_per_s", "peak_tflops", "peak_gb_per_s", "sqnr_db", "max_abs_error", "error_rows")
+_ERRORS = ("sqnr_db", "max_abs_error")
 
 
 def rows(results: Sequence[BenchResult], note: str = "") -> list[dict[str, Any]]:
@@ -147,13 +150,26 @@ def _result(line: dict[str, Any], columns: dict[str, str]) -> tuple[BenchResult,
         raise ValueError(f"runs = {values['runs']!r} should be a whole number of at least 0")
     if values["kind"] not in ("", *KINDS):
         raise ValueError(f"kind = {values['kind']!r} is not one of {', '.join(KINDS)}")
-    if not values["refusal"] and values["product_ms"] is None:
-        raise ValueError("a result that was not refused has no product_ms")
+    if not values["refusal"]:
+        _check_measured(values)
     try:
         date.fromisoformat(values["date"])
     except ValueError as error:
         raise ValueError(f"date = {values['date']!r} is not a date such as 2025-11-23") from error
     return BenchResult(case, **{**values, "recorded": values["date"]}), note
+
+
+def _check_measured(values: dict[str, Any]) -> None:
+    """What was measured has a kernel, and times and speeds above 0."""
+    if values["kernel"] not in BACKENDS or not values["kind"]:
+        raise ValueError(f"kernel = {values['kernel'][:50]!r}, kind = {values['kind']!r}: a result that was not refused names one of {', '.join(BACKENDS)} and how it multiplied")
+    for name in _MEASURED:
+        if values[name] is None:
+            raise ValueError(f"a result that was not refused has no {name}")
+    for name, value in values.items():
+        shares = (value.median, value.p20, value.p80) if isinstance(value, Spread) else (value,) if isinstance(value, float) and name not in _ERRORS else ()
+        if not all(0 < share < math.inf for share in shares):
+            raise ValueError(f"{name} = {value!r}: times and speeds are finite numbers above 0")
 
 
 def _value(name: str, text: str, kind: str):

@@ -30,7 +30,8 @@ MAX_RUN_SECONDS = 120.0  # of all timed runs together
 
 _PROBE_SIDE = 512
 _ERROR_WORK = 1 << 33  # multiplications of one float64 product; beyond, the error is taken over the first rows
-_ROTATED_BYTES, _MOST_COPIES = 1 << 27, 16  # of the quantized matrices: each run takes other ones, so that they are not in a cache
+_ROTATED_BYTES, _MOST_COPIES = 1 << 27, 16  # of matrices, quantized or not: each run takes other ones, so that they are not in a cache
+_ALL_ROTATED_BYTES = 1 << 30  # of all cases together
 
 
 def run(case: BenchCase, device: str = "cpu") -> BenchResult:
@@ -62,7 +63,7 @@ def run_many(cases: Sequence[BenchCase], device: str = "cpu", progress: Callable
     subjects: list[_Subject | BenchResult] = []
     for case in cases:
         report(done / steps, f"preparing {case.recipe}")
-        subjects.append(_prepare(case, device, host, data))
+        subjects.append(_prepare(case, device, host, data, min(_ROTATED_BYTES, _ALL_ROTATED_BYTES // len(cases))))
         done += 1
     timer = timer_of(device)
     peaks = measure_peaks(device, timer) if any(isinstance(subject, _Subject) for subject in subjects) else None
@@ -91,7 +92,7 @@ class _Data:
     """Matrices of a case, made once for all cases of the same size and seed; and their exact product."""
 
     def __init__(self, device: str):
-        self.device, self._pairs, self._exact = device, {}, {}
+        self.device, self._pairs, self._exact, self._rotated = device, {}, {}, {}
 
     def pair(self, case: BenchCase) -> tuple[torch.Tensor, torch.Tensor]:
         """A (m, k) and B transposed (n, k), float32, normal numbers."""
@@ -100,6 +101,14 @@ class _Data:
             generator = torch.Generator().manual_seed(case.seed)
             self._pairs[key] = tuple(torch.randn(rows, case.k, generator=generator).to(self.device) for rows in (case.m, case.n))
         return self._pairs[key]
+
+    def rotated(self, case: BenchCase) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """The pair and copies of it elsewhere in memory, which successive runs take in turn."""
+        key = (case.shape, case.seed)
+        if key not in self._rotated:
+            a, b = self.pair(case)
+            self._rotated[key] = [(a, b), *((a.clone(), b.clone()) for _ in range(_copies(a.nbytes + b.nbytes, case.repeats, _ROTATED_BYTES) - 1))]
+        return self._rotated[key]
 
     def exact(self, case: BenchCase) -> torch.Tensor:
         """float64 product of the first rows, as many as `_ERROR_WORK` allows."""
@@ -114,21 +123,21 @@ class _Data:
 class _Subject:
     """A case that can run, with its quantized matrices and its times so far."""
 
-    def __init__(self, case: BenchCase, device: str, kernel: str, a, b, qa: QuantizedTensor, qb: QuantizedTensor):
+    def __init__(self, case: BenchCase, device: str, kernel: str, pairs: list[tuple[torch.Tensor, torch.Tensor]], qa: QuantizedTensor, qb: QuantizedTensor, room: int):
         self.case, self.device, self.kernel, self.recipe = case, device, kernel, parse_recipe(case.recipe)
-        self.a, self.b, self.qa, self.qb = a, b, qa, qb
-        copies = min(max(_ROTATED_BYTES // max(qa.nbytes + qb.nbytes, 1), 1), _MOST_COPIES, case.repeats)
+        self.pairs, self.qa, self.qb = pairs, qa, qb
+        copies = _copies(qa.nbytes + qb.nbytes, case.repeats, room)
         self.products = [gemm.BACKENDS[kernel].ready(*((qa, qb) if copy == 0 else (_copied(qa), _copied(qb)))) for copy in range(copies)]
         self.products[0]()  # what is compiled, tuned or laid out at the first call is not timed
-        self.known = tuple(_known_amax(matrix, self.recipe) for matrix in (a, b))
+        self.known = tuple(_known_amax(matrix, self.recipe) for matrix in pairs[0])
         self.times: list[list[float | None]] = []
 
     def time_once(self, timer, turn: int) -> None:
         """Measure quantizing A and B, both with amax known, and the product."""
+        pair, other = (self.pairs[(2 * turn + half) % len(self.pairs)] for half in (0, 1))  # static and dynamic take different copies
         self.times.append([
-            timer(lambda: quantize(self.a, self.recipe)),
-            timer(lambda: quantize(self.b, self.recipe)),
-            *(None if known is None else timer(lambda matrix=matrix, known=known: quantize(matrix, self.recipe, amax=known)) for matrix, known in zip((self.a, self.b), self.known, strict=True)),
+            *(timer(lambda matrix=matrix: quantize(matrix, self.recipe)) for matrix in pair),
+            *(None if known is None else timer(lambda matrix=matrix, known=known: quantize(matrix, self.recipe, amax=known)) for matrix, known in zip(other, self.known, strict=True)),
             timer(self.products[turn % len(self.products)]),
         ])  # fmt: skip
 
@@ -168,6 +177,11 @@ class _Subject:
         )
 
 
+def _copies(nbytes: int, repeats: int, room: int) -> int:
+    """How many copies of so many bytes the runs take in turn, the first one counted."""
+    return min(max(room // max(nbytes, 1), 1), _MOST_COPIES, repeats)
+
+
 def _copied(q: QuantizedTensor) -> QuantizedTensor:
     """The same numbers elsewhere in memory, in the same order."""
     return replace(q, codes=q.codes.clone(memory_format=torch.preserve_format), scale=q.scale.clone())
@@ -192,7 +206,7 @@ def _version(package: str) -> str:
         return ""
 
 
-def _prepare(case: BenchCase, device: str, host: Host, data: _Data) -> _Subject | BenchResult:
+def _prepare(case: BenchCase, device: str, host: Host, data: _Data, room: int) -> _Subject | BenchResult:
     recipe = parse_recipe(case.recipe)
     plain = replace(recipe, rotation="")
     recipe_b = gemm.transpose_recipe(plain)
@@ -207,8 +221,7 @@ def _prepare(case: BenchCase, device: str, host: Host, data: _Data) -> _Subject 
     projected = seconds * math.prod(case.shape) / math.prod(small)
     if projected > MAX_SECONDS:
         return replace(refused, kernel=kernel, refusal=f"one product would take about {projected:.0f} s here; the limit is {MAX_SECONDS:.0f} s")
-    a, b = data.pair(case)
-    return _Subject(case, device, kernel, a, b, *gemm.operands(a, b, recipe))
+    return _Subject(case, device, kernel, data.rotated(case), *gemm.operands(*data.pair(case), recipe), room)
 
 
 def _quickest(recipe_a, recipe_b, device: str, shape) -> str:

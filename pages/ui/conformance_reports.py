@@ -34,7 +34,7 @@ def run_on_request() -> tuple[CheckResult, ...]:
     if st.button(label, key="conformance_run", type="primary", icon=":material/play_arrow:"):
         bar = st.progress(0.0, tr("waiting"))
         try:
-            with heavy_job():
+            with heavy_job(tr("the comparison with other implementations")):
                 results = conformance.run(on_progress=lambda share, text: bar.progress(share, text))
             _kept().clear()
             _kept()[key] = results

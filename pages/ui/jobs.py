@@ -1,48 +1,45 @@
-"""One place for work that takes the whole machine: who comes second waits, sees that, and can leave."""
+"""Work that takes the whole machine: who comes second waits, sees for what, and can leave."""
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
 
+from fp8core.bench.turn import turn
 from pages.ui.language import tr
+from pages.ui.upload import as_text
 
-PLACES = 1
 MAX_WAIT_SECONDS = 180.0
 
 
 class Busy(RuntimeError):
-    """All places are taken, and the visitor has waited long enough; the message says so."""
-
-
-@st.cache_resource(show_spinner=False)
-def _places() -> threading.BoundedSemaphore:
-    return threading.BoundedSemaphore(PLACES)
+    """The machine is taken, and the visitor has waited long enough; the message says so."""
 
 
 @contextmanager
-def heavy_job() -> Iterator[None]:
-    """Hold a place while the body runs.
+def heavy_job(job: str) -> Iterator[None]:
+    """Hold the machine while the body runs.
 
-    The place is given back however the body ends: a new run of the page, a closed tab and an error all raise through it at the next
+    It is given back however the body ends: a new run of the page, a closed tab and an error all raise through it at the next
     Streamlit call, and so does waiting, which draws its message again and again.
 
+    Args:
+        job: what it is, for those who wait; already translated.
+
     Raises:
-        Busy: no place became free in time.
+        Busy: it did not become free in time.
     """
-    places, message, since = _places(), st.empty(), time.monotonic()
-    while not places.acquire(timeout=0.5):
-        waited = time.monotonic() - since
-        if waited > MAX_WAIT_SECONDS:
+    message = st.empty()
+
+    def waiting(running: str, seconds: float) -> None:
+        words = {"job": as_text(running) or tr("another job"), "seconds": round(seconds)}
+        if seconds > MAX_WAIT_SECONDS:
             message.empty()
-            raise Busy(tr("Another visitor's job still runs after {seconds} s. Try again later.").format(seconds=round(waited)))
-        message.info(tr("Another visitor's job is running; yours is next. Waiting for {seconds} s.").format(seconds=round(waited)))
-    try:
+            raise Busy(tr("This machine still runs {job}, after {seconds} s of waiting. Try again later.").format(**words))
+        message.info(tr("This machine runs {job}; yours is next. Waiting for {seconds} s.").format(**words))
+
+    with turn(job, waiting):
         message.empty()
         yield
-    finally:
-        places.release()

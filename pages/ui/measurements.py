@@ -53,9 +53,10 @@ def run_on_request(view: View) -> list[BenchResult]:
     with place.container():
         bar = st.progress(0.0, tr("waiting"))
         st.button(tr("Stop"), key="measurements_stop", icon=":material/stop:", help=tr("The product that runs now is finished first."))
+    wanted = cases(view)
     try:
-        with heavy_job():
-            st.session_state[_RESULTS] = run_many(cases(view), device(), progress=lambda share, text: bar.progress(share, text))
+        with heavy_job(tr("a benchmark of {count} products, {m} × {n} × {k}").format(count=len(wanted), m=view.rows, n=view.columns, k=view.inner)):
+            st.session_state[_RESULTS] = run_many(wanted, device(), progress=lambda share, text: bar.progress(share, text))
     except Busy as busy:
         st.warning(str(busy))
     place.empty()
@@ -67,7 +68,7 @@ def recorded() -> list[tuple[str, list[BenchResult]]]:
     found = []
     for path in recorded_runs().values():
         try:
-            found.append((load_note(path), load(path)))
+            found += _by_size(path)
         except ValueError as error:
             st.warning(as_text(str(error)))
     return found
@@ -82,10 +83,18 @@ def uploaded() -> list[tuple[str, list[BenchResult]]]:
         path = Path(folder, "run.csv")
         path.write_bytes(file.getvalue())
         try:
-            return [(load_note(path), load(path))]
+            return _by_size(path)
         except ValueError as error:
             st.error(tr("This file was not opened.") + " " + as_text(str(error)))
             return []
+
+
+def _by_size(path: Path) -> list[tuple[str, list[BenchResult]]]:
+    """What a file holds, the results of each machine, day and size by themselves."""
+    runs: dict[tuple, list[BenchResult]] = {}
+    for r in load(path):
+        runs.setdefault((r.host, r.recorded, r.case.shape), []).append(r)
+    return [(load_note(path), results) for results in runs.values()]
 
 
 def reasons(results: Sequence[BenchResult]) -> str:

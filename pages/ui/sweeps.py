@@ -37,7 +37,7 @@ def run_on_request(view: View) -> Sweep | None:
         st.button(tr("Stop"), key="sweeps_stop", icon=":material/stop:", help=tr("The product that runs now is finished first; what was measured stays."))
     asked, found = (recipe_names(view), shapes(view), view.batches), []
     try:
-        with heavy_job():
+        with heavy_job(tr("a map of {layers} layers and {batches} batches").format(layers=len(asked[1]), batches=len(asked[2]))):
             for item in points(*asked, device(), seconds=view.seconds, repeats=REPEATS, progress=lambda share, text: bar.progress(share, text)):
                 found.append(item)
                 st.session_state[_FOUND] = Sweep.of(*asked, found)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache, lru_cache
 from typing import Any
 
-from fp8core.bench.devices import DEVICES
+from fp8core.bench.devices import DEVICES, parse_peaks
 from fp8core.bench.shapes import BATCHES
 from fp8core.bench.shapes import MODELS as SHAPES
 from fp8core.calibration import ALGORITHMS, SCENARIOS
@@ -117,6 +117,7 @@ class Text(Control):
 
     longest: int = 40
     reads: Callable[[str], Any] = str
+    rule: str = "is not a number that can be read"
 
     def checked(self, value):
         if not isinstance(value, str) or len(value) > self.longest or not value.isprintable():
@@ -124,7 +125,7 @@ class Text(Control):
         try:
             self.reads(value)
         except ValueError as error:
-            raise ValueError("is not a number that can be read") from error
+            raise ValueError(self.rule) from error
         return value
 
 
@@ -136,8 +137,8 @@ def choices(default: tuple, options: Options, label: str, group: str, help: str 
     return field(default=default, metadata={"control": Choices(default, label, group, help, options, title)})
 
 
-def text(default: str, longest: int, label: str, group: str, help: str = "", reads: Callable[[str], Any] = str) -> Any:
-    return field(default=default, metadata={"control": Text(default, label, group, help, longest, reads)})
+def text(default: str, longest: int, label: str, group: str, help: str = "", reads: Callable[[str], Any] = str, rule: str = Text.rule) -> Any:
+    return field(default=default, metadata={"control": Text(default, label, group, help, longest, reads, rule)})
 
 
 @cache
@@ -258,6 +259,7 @@ class View:
     batches: tuple[int, ...] = choices((1, 16, 128, 1024), BATCHES, "Batch (tokens)", "Measurement", "How many tokens pass the layer at once: one when a single answer is written, thousands in training.")
     seconds: int = choice(60, (20, 60, 180, 600), "Seconds", "Measurement", "What would not end in this time is left out, and said.", lambda n: f"{n} s", "slider")
     machine: str = choice(HERE, (HERE, *DEVICES), "Machine", "Measurement", "This machine by what was measured on it, or one that is not here by its data sheet.", lambda key: "this machine" if key == HERE else DEVICES[key].name)
+    peaks: str = text("", 200, "Peaks of another machine", "Measurement", reads=parse_peaks, rule="is not a machine of the list with its peaks, as in B200:gb_per_s=8000,bfloat16=2250")
     recorded: str = choice("shown", ("shown", "hidden"), "Recorded runs", "Measurement", "Runs of other machines that come with this project.", _sentence, "buttons")
 
     def __post_init__(self):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from fp8core.bench.devices import DEVICES, DeviceProfile
+from fp8core.bench.devices import DEVICES, DeviceProfile, parse_peaks, write_peaks
 from pages.ui import frame, measurements, own_pair
 from pages.ui.charts import benchmark as charts
 from pages.ui.language import tr
@@ -27,7 +27,7 @@ def draw(view: View) -> None:
         points = [measurements.roof_point(r) for r in measured if not r.refusal]
         note = tr("**What you see:** the line rises with the memory's speed until it meets what the units can do. A point on the rising part waits for the memory, one under the flat part for the units. Points are measured; emulated ones are hollow. A format with units of its own may lie above the roof of BF16.")
     else:
-        profile = _edited(DEVICES[view.machine])
+        profile = _edited(view)
         st.caption(tr("Modelled, not measured: peaks by {source}. No product reaches them.").format(source=profile.source))
         points = measurements.modelled_points(view, profile)
         note = tr("**What you see:** the roofs of this machine's units, and where a product of the chosen size would lie at best under each recipe. Formats without units of their own take the next wider ones that hold their values exactly. All of it is modelled.")
@@ -38,23 +38,41 @@ def draw(view: View) -> None:
         tr("Operations are 2·M·N·K. Bytes are both matrices as stored, scales included, read once, and the float32 result, written once. Their ratio is the arithmetic intensity. The least time is the larger of operations over the peak and bytes over the bandwidth; quantizing is not in it."),
     )
     frame.copy_python(f'''
-from fp8core.bench.devices import DEVICES
+from fp8core.bench.devices import DEVICES, parse_peaks
 from fp8core.bench.roofline import intensity, modelled_ms, operand_of
 
-profile = DEVICES["{view.machine if view.machine != HERE else "H100 SXM"}"]
+profile = {_code(view)}
 m, n, k = {view.rows}, {view.columns}, {view.inner}
 for recipe in {list(measurements.roof_recipes(view))}:
     print(recipe, operand_of(recipe, profile), intensity(recipe, m, n, k), "FLOP/byte", modelled_ms(profile, operand_of(recipe, profile), recipe, m, n, k), "ms")
 ''')
 
 
-def _edited(profile: DeviceProfile) -> DeviceProfile:
-    """Draw the figures of a profile as fields that can be changed -> the profile with them."""
+def _code(view: View) -> str:
+    """The profile in Python; here, of a machine to compare with."""
+    return f'parse_peaks("{view.peaks}")' if view.peaks.startswith(f"{view.machine}:") else f'DEVICES["{view.machine if view.machine != HERE else "H100 SXM"}"]'
+
+
+def _edited(view: View) -> DeviceProfile:
+    """Draw the figures of the chosen machine as fields that can be changed -> its profile with them. The link holds what was changed."""
+    device, asked = DEVICES[view.machine], parse_peaks(view.peaks)
+    profile = asked if asked and asked.name == device.name else device
     with st.expander(tr("Change its figures"), icon=":material/tune:"):
         columns = st.columns(4)
-        gb_per_s = columns[0].number_input(tr("memory, GB/s"), min_value=1.0, value=profile.gb_per_s, key=f"roofline_{profile.name}_memory")
-        tflops = []
-        for place, (operand, value) in enumerate(profile.tflops, start=1):
-            tflops.append((operand, columns[place % 4].number_input(tr("{operand}, TFLOP/s").format(operand=operand), min_value=0.1, value=value, key=f"roofline_{profile.name}_{operand}")))
-    changed = replace(profile, tflops=tuple(tflops), gb_per_s=gb_per_s)
-    return changed if changed == profile else replace(changed, source=profile.source + tr(", changed by hand"))
+        for place, (figure, value) in enumerate((("gb_per_s", profile.gb_per_s), *profile.tflops)):
+            key = _key(device.name, figure)
+            st.session_state[key] = value
+            words = tr("memory, GB/s") if figure == "gb_per_s" else tr("{operand}, TFLOP/s").format(operand=figure)
+            columns[place % 4].number_input(words, min_value=0.1, max_value=1e9, key=key, on_change=_take, args=(device.name,))
+    return profile
+
+
+def _take(name: str) -> None:
+    """Callback of the fields: what stands in them goes into the link."""
+    device = DEVICES[name]
+    tflops = {operand: st.session_state[_key(name, operand)] for operand in device.operands}
+    frame.change(peaks=write_peaks(replace(device, tflops=tflops, gb_per_s=st.session_state[_key(name, "gb_per_s")])))
+
+
+def _key(name: str, figure: str) -> str:
+    return f"roofline_{name}_{figure}"
