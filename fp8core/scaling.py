@@ -8,6 +8,7 @@ axes, flattened; None stands for the whole axis. Ragged blocks at the end of an 
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 
@@ -176,9 +177,12 @@ def compute_scales(matrix: torch.Tensor, fmt: Format, spec: ScaleSpec, static_am
     if matrix.numel() == 0:
         raise ValueError(f"a tensor of shape {tuple(matrix.shape)} is empty: it has no amax")
     rule = SCALE_RULES[spec.rule]
+    if static_amax is not None and fmt.nan_code is not None:  # nothing in the matrix has a say, so that it is not read
+        block_amax = _checked_amax(static_amax, _grid(matrix.shape, spec.block), matrix.device).clamp(min=spec.amax_floor)
+        return _generic_scales(block_amax, block_amax.isnan(), fmt, spec) if rule.compute is None else rule.compute(block_amax.to(torch.float32), fmt)
     with_all = amax(matrix, spec.block, "both")
     measured = with_all if rule.non_finite == "both" or bool(with_all.isfinite().all()) else amax(matrix, spec.block, rule.non_finite)
-    block_amax = (measured if static_amax is None else _checked_amax(static_amax, measured)).clamp(min=spec.amax_floor)
+    block_amax = (measured if static_amax is None else _checked_amax(static_amax, measured.shape, measured.device)).clamp(min=spec.amax_floor)
     if rule.compute is not None:
         return rule.compute(block_amax.to(torch.float32), fmt)
     scales = _generic_scales(block_amax, with_all.isnan(), fmt, spec)
@@ -203,13 +207,18 @@ def global_scale_of(tensor_amax: torch.Tensor, fmt: Format, store: ScaleFormat) 
     return (tensor_amax / (fmt.max * parse_format(store.element).max)).clamp(min=smallest).to(torch.float32)
 
 
-def _checked_amax(static_amax, measured: torch.Tensor) -> torch.Tensor:
-    given = as_tensor(static_amax).to(torch.float64).to(measured.device)
-    if given.numel() not in (1, measured.numel()):
-        raise ValueError(f"amax has shape {tuple(given.shape)}: it is one number, or one for each block, {tuple(measured.shape)}")
+def _grid(shape, block: Block) -> tuple[int, int]:
+    """How many blocks there are, down and across."""
+    return tuple(-(-length // side) for length, side in zip(shape, sides(shape, block), strict=True))
+
+
+def _checked_amax(static_amax, grid: tuple[int, int], device: torch.device) -> torch.Tensor:
+    given = as_tensor(static_amax).to(torch.float64).to(device)
+    if given.numel() not in (1, math.prod(grid)):
+        raise ValueError(f"amax has shape {tuple(given.shape)}: it is one number, or one for each block, {tuple(grid)}")
     if not bool((given >= 0).all()):
         raise ValueError(f"amax = {given.reshape(-1)[~(given.reshape(-1) >= 0)][0].item()}: it is a number of at least 0")
-    return given.expand(measured.shape) if given.numel() == 1 else given.reshape(measured.shape)
+    return given.expand(grid) if given.numel() == 1 else given.reshape(grid)
 
 
 def expand(scale: torch.Tensor, shape: tuple[int, int], block: Block) -> torch.Tensor:

@@ -158,7 +158,7 @@ def roof_table(points: Sequence[RoofPoint]) -> list[dict]:
             tr("how"): tr(point.how),
             tr("FLOP per byte"): round(point.flop_per_byte, 2),
             tr("TFLOP/s"): float(f"{point.tflops:.4g}"),
-            tr("time (ms)"): float(f"{point.milliseconds:.4g}"),
+            tr("time (µs)"): float(f"{1e3 * point.milliseconds:.4g}"),
         }
         for point in points
     ]

@@ -44,7 +44,7 @@ LONGEST_RUN_SECONDS = 300
 OPENED, AGAIN = "(opened)", "(again)"
 _WIDGETS = ("selectbox", "select_slider", "segmented_control", "multiselect", "text_input")
 _WITH_TOPICS = "pages/scaling.py"
-_TEXTS = {"pattern": "e3m4b3fn", "number": "1/3"}
+_TEXTS = {"pattern": "e3m4b3fn", "number": "1/3", "peaks": "B200:gb_per_s=4000.0"}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,8 @@ from pages.ui.charts.matmul import lines_of
 from pages.ui.language import tr
 from pages.ui.theme import NEUTRAL, colour
 from pages.ui.view import recipe_title
+
+_LABEL_RATIO = 1.5  # of two roofs; the label of a closer one goes below its line
 
 
 def time_figure(results: Sequence[BenchResult]) -> go.Figure:
@@ -90,11 +93,14 @@ def roofline_figure(profile: DeviceProfile, points: Sequence) -> go.Figure:
     roofs: dict[float, list[str]] = {}
     for operand, peak in profile.tflops:
         roofs.setdefault(peak, []).append(operand)
-    for peak, operands in roofs.items():
+    above = math.inf
+    for peak, operands in sorted(roofs.items(), reverse=True):
         ridge = 1e3 * peak / profile.gb_per_s
         words = ", ".join(operands)
+        place = "top left" if above / peak > _LABEL_RATIO else "bottom left"
+        above = peak
         figure.add_scatter(
-            x=[left, ridge, right], y=[left * profile.gb_per_s / 1e3, peak, peak], mode="lines+text", text=["", "", f"{words}: {peak:.4g}"], textposition="top left", line={"color": NEUTRAL, "width": 1.5}, showlegend=False,
+            x=[left, ridge, right], y=[left * profile.gb_per_s / 1e3, peak, peak], mode="lines+text", text=["", "", f"{words}: {peak:.4g}"], textposition=place, line={"color": NEUTRAL, "width": 1.5}, showlegend=False,
             hovertemplate=tr("{operands}: {peak:.4g} TFLOP/s, from {ridge:.3g} FLOP per byte on").format(operands=words, peak=peak, ridge=ridge) + "<extra></extra>",
         )  # fmt: skip
     styles = lines_of([point.recipe for point in points])
