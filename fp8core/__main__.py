@@ -1,4 +1,4 @@
-"""The command line: python -m fp8core formats | recipes | hardware | bench | bench kernels | bench sweep | compile | conformance."""
+"""The command line: python -m fp8core formats | recipes | hardware | analyze | bench | bench kernels | bench sweep | compile | conformance."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from fp8core.bench import command as bench_command
 from fp8core.console import print_table, progress
 from fp8core.formats import parse_format
 from fp8core.hardware import CPU_FLAGS, CPU_OPERANDS, probe
+from fp8core.layers import command as layers_command
 from fp8core.recipes import LIBRARIES, parse_recipe
 from fp8core.rules import SCALE_RULES
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; exit code 0, 1 where a comparison found a difference, or 2 with a sentence where the input is bad."""
+    """Run one command; exit code 0, 1 where a comparison found a difference, 2 with a sentence where the input is bad, or 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
         return options.command(options) or 0
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     recipes.set_defaults(command=_recipes)
     hardware = commands.add_parser("hardware", help="show what this machine has")
     hardware.set_defaults(command=_hardware)
+    layers_command.add_to(commands)
     bench_command.add_to(commands)
     compile_loops = commands.add_parser("compile", help="compile the one-pass loops now, half a minute once, and not when they are first used")
     compile_loops.set_defaults(command=_compile)
