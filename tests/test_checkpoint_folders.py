@@ -2,9 +2,12 @@
 
 import json
 
+import fsspec
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from safetensors.torch import save, save_file
 
 from fp8core.checkpoints import CheckpointError, open_checkpoint
 from fp8core.checkpoints.folder import INDEX_SUFFIX
@@ -111,3 +114,38 @@ def test_a_shard_that_is_cut_off_is_named(folder):
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match=r"model-00002-of-00002\.safetensors: "):
         open_checkpoint(folder)
+
+
+def test_some_rows_are_those_of_the_whole(tmp_path):
+    x = torch.randn(7, 3, 2)
+    save_file({"first": torch.ones(5), "x": x}, tmp_path / "x.safetensors")
+    np.save(tmp_path / "c.npy", x.numpy())
+    np.save(tmp_path / "fortran.npy", np.asfortranarray(x.numpy()))
+    np.savez(tmp_path / "x.npz", x=x.numpy())
+    for name, key in (("x.safetensors", "x"), ("c.npy", "c"), ("fortran.npy", "fortran"), ("x.npz", "x")):
+        checkpoint = open_checkpoint(tmp_path / name)
+        for rows in (slice(2, 5), slice(0, 7), slice(6, 100), slice(None, 2), slice(3, 3)):
+            assert torch.equal(checkpoint.read(key, rows), x[rows]), (name, rows)
+        with pytest.raises(ValueError, match="a part of the first axis"):
+            checkpoint.read(key, slice(0, 4, 2))
+
+
+def test_storages_of_fsspec(tmp_path):
+    storage = fsspec.filesystem("memory")
+    tensors = {"a": torch.randn(3, 4), "b": torch.randn(2)}
+    storage.pipe("/models/one/x.safetensors", save(tensors))
+    for url in ("memory://models/one/x.safetensors", "memory://models/one", "memory://models/one/"):
+        checkpoint = open_checkpoint(url)
+        assert torch.equal(checkpoint.read("a", slice(1, 3)), tensors["a"][1:])
+    for number, name in enumerate("ab"):
+        storage.pipe(f"/models/two/m-{number}.safetensors", save({name: tensors[name]}))
+    storage.pipe("/models/two/m.safetensors.index.json", json.dumps({"weight_map": {"a": "m-0.safetensors", "b": "m-1.safetensors"}}).encode())
+    for url in ("memory://models/two", "memory://models/two/m.safetensors.index.json"):
+        checkpoint = open_checkpoint(url)
+        assert {name: checkpoint.read(name).tolist() for name in checkpoint.infos} == {name: x.tolist() for name, x in tensors.items()}
+    save_file(tensors, tmp_path / "x.safetensors")
+    assert torch.equal(open_checkpoint(f"file://{tmp_path}/x.safetensors").read("b"), tensors["b"])
+    with pytest.raises(CheckpointError, match=r"nothing://.*: this storage cannot be reached"):
+        open_checkpoint("nothing://x.safetensors")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        open_checkpoint("memory://models/absent/x.safetensors")

@@ -39,24 +39,32 @@ class Checkpoint:
     filename: str
     infos: Mapping[str, TensorInfo]
     refused: Mapping[str, str]
-    _read: Callable[[TensorInfo], torch.Tensor]
+    _read: Callable[[TensorInfo, slice | None], torch.Tensor]
 
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors together."""
         return sum(info.nbytes for info in self.infos.values())
 
-    def read(self, name: str) -> torch.Tensor:
+    def read(self, name: str, rows: slice | None = None) -> torch.Tensor:
         """Read one tensor, in the type in which it is stored, contiguous, in memory of its own.
+
+        Args:
+            rows: which part of the first axis, `slice(first, last)`; None for all. Only these are read from .safetensors files and from
+                .npy files in C order; from others all are, and these are returned.
 
         Raises:
             CheckpointError: no such tensor, an entry of `refused`, or a file that is damaged or has changed since it was opened.
+            ValueError: rows of a single number, or a slice with a step.
         """
         if name in self.refused:
             raise CheckpointError(self.refused[name])
         if name not in self.infos:
             raise CheckpointError(f"{inner(self.filename)}: there is no tensor {quote(name)} among the {len(self.infos)} of this file")
-        return self._read(self.infos[name])
+        info = self.infos[name]
+        if rows is not None and (not info.shape or rows.step not in (None, 1)):
+            raise ValueError(f"rows = {rows!r} of shape {info.shape}: a part of the first axis is slice(first, last)")
+        return self._read(info, rows)
 
 
 def open_checkpoint(source: str | os.PathLike | bytes | BinaryIO, filename: str | None = None, *, max_nbytes: int | None = None) -> Checkpoint:
@@ -118,4 +126,4 @@ def _open_folder(path: str | os.PathLike) -> Checkpoint:
     for name, filename in (folder.places or {}).items():
         if name not in homes:
             raise folder.error(f"the index has tensor {quote(name)} in {inner(filename)}, and that file does not hold it")
-    return Checkpoint(folder.name, infos, refused, lambda info: homes[info.name].read(info.name))
+    return Checkpoint(folder.name, infos, refused, lambda info, rows: homes[info.name].read(info.name, rows))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fp8core.checkpoints.source import CheckpointError, inner, quote
+from fp8core.checkpoints.source import CheckpointError, inner, is_url, open_url, quote, storage_of
 
 INDEX_SUFFIX = ".safetensors.index.json"
 INDEX_MAX_NBYTES = 100_000_000  # that of a model of 671 billion weights in 163 shards has 9 million
@@ -25,7 +25,7 @@ class Folder:
     """
 
     name: str
-    shards: Mapping[str, Path]
+    shards: Mapping[str, Path | str]
     places: Mapping[str, str] | None
 
     def error(self, reason: str) -> CheckpointError:
@@ -33,8 +33,14 @@ class Folder:
 
 
 def is_folder(source) -> bool:
-    """Whether a source is the path of a folder, or of the index that lies in one."""
-    return isinstance(source, (str, os.PathLike)) and (os.path.isdir(source) or os.fsdecode(source).endswith(INDEX_SUFFIX))
+    """Whether a source is the path or URL of a folder, or of the index that lies in one.
+
+    Raises:
+        CheckpointError: a URL of a storage that cannot be reached.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        return False
+    return os.fsdecode(source).endswith(INDEX_SUFFIX) or (_at_url(source, "isdir") if is_url(source) else os.path.isdir(source))
 
 
 def list_shards(source: str | os.PathLike) -> Folder:
@@ -45,16 +51,16 @@ def list_shards(source: str | os.PathLike) -> Folder:
     Raises:
         CheckpointError: a folder without such files or with several indexes, and an index that is damaged or leads out of its folder.
     """
-    path = Path(os.fsdecode(source))
-    found = Folder(path.resolve().name, {}, None)
+    source = os.fsdecode(source)
+    found = Folder(source.rstrip("/").rpartition("/")[2] if is_url(source) else Path(source).resolve().name, {}, None)
     try:
-        indexes = sorted(path.glob(f"*{INDEX_SUFFIX}")) if path.is_dir() else [path]
+        indexes = [source] if source.endswith(INDEX_SUFFIX) else _names_in(source, INDEX_SUFFIX)
         if len(indexes) > 1:
-            raise found.error(f"the folder holds {len(indexes)} indexes, {', '.join(inner(each.name) for each in indexes)}: name the one to be read")
+            raise found.error(f"the folder holds {len(indexes)} indexes, {', '.join(inner(_name(each)) for each in indexes)}: name the one to be read")
         if indexes:
-            places = _read_index(Folder(indexes[0].name, {}, None), indexes[0])
-            return Folder(found.name, {name: indexes[0].parent / name for name in sorted(set(places.values()))}, places)
-        shards = {each.name: each for each in sorted(path.glob("*.safetensors"))}
+            places = _read_index(Folder(_name(indexes[0]), {}, None), indexes[0])
+            return Folder(found.name, {name: _beside(indexes[0], name) for name in sorted(set(places.values()))}, places)
+        shards = {_name(each): each for each in _names_in(source, ".safetensors")}
     except OSError as error:
         raise found.error(f"it cannot be read ({error.strerror or error})") from error
     if not shards:
@@ -62,12 +68,34 @@ def list_shards(source: str | os.PathLike) -> Folder:
     return Folder(found.name, shards, None)
 
 
-def _read_index(index: Folder, path: Path) -> dict[str, str]:
-    nbytes = path.stat().st_size
-    if nbytes > INDEX_MAX_NBYTES:
-        raise index.error(f"the index has {nbytes:,} bytes, and at most {INDEX_MAX_NBYTES:,} are allowed")
+def _names_in(folder: str, suffix: str) -> list[str]:
+    """Paths or URLs of the files of a folder that end so, by their names."""
+    if not is_url(folder):
+        return [str(path) for path in sorted(Path(folder).glob(f"*{suffix}"))]
+    storage, path = storage_of(folder)
+    return sorted(storage.unstrip_protocol(each) for each in storage.ls(path, detail=False) if each.endswith(suffix))
+
+
+def _at_url(url: str, question: str):
+    storage, path = storage_of(url)
+    return getattr(storage, question)(path)
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2] if is_url(path) else Path(path).name
+
+
+def _beside(path: str, name: str) -> str:
+    return f"{path.rpartition('/')[0]}/{name}" if is_url(path) else str(Path(path).parent / name)
+
+
+def _read_index(index: Folder, path: str) -> dict[str, str]:
+    with open_url(path) if is_url(path) else open(path, "rb") as stream:
+        data = stream.read(INDEX_MAX_NBYTES + 1)
+    if len(data) > INDEX_MAX_NBYTES:
+        raise index.error(f"the index has more than the {INDEX_MAX_NBYTES:,} bytes that are allowed")
     try:
-        content = json.loads(path.read_bytes().decode("utf-8"))
+        content = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise index.error(f"it is not the JSON that an index has ({inner(str(error))})") from error
     places = content.get("weight_map") if isinstance(content, dict) else None

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import torch
 
-from fp8core.checkpoints.source import NPY_MAGIC, File, TensorInfo, check_shape, from_bytes, looks_like, quote, read_exactly
+from fp8core.checkpoints.source import NPY_MAGIC, File, TensorInfo, check_shape, from_bytes, looks_like, part_of, quote, read_exactly
 
 HEADER_MAX_NBYTES = 10_000
 DTYPES = {
@@ -40,10 +40,12 @@ def open_npy(file: File, stream: BinaryIO):
     if isinstance(header, str):
         return {}, {name: header}, None
 
-    def read(info: TensorInfo) -> torch.Tensor:
+    def read(info: TensorInfo, rows: slice | None) -> torch.Tensor:
+        part, skipped = (info, 0) if header.fortran else part_of(info, rows)
         with file.open() as stream:
-            stream.seek(header.begin)
-            return from_bytes(read_exactly(file, stream, info), info, swap=header.swap, fortran=header.fortran)
+            stream.seek(header.begin + skipped)
+            whole = from_bytes(read_exactly(file, stream, part), part, swap=header.swap, fortran=header.fortran)
+        return whole[rows].clone() if header.fortran and rows is not None else whole
 
     return {name: header.info}, {}, read
 

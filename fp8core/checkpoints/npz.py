@@ -41,12 +41,13 @@ def open_npz(file: File, stream: BinaryIO):
             else:
                 infos[name], headers[name] = header.info, header
 
-    def read(info: TensorInfo) -> torch.Tensor:
+    def read(info: TensorInfo, rows: slice | None) -> torch.Tensor:
         header = headers[info.name]
         with file.open() as stream, _zip(file, stream) as archive, archive.open(members[info.name]) as member:
             if len(member.read(header.begin)) < header.begin:
                 raise file.error(f"tensor {quote(info.name)} is cut off within its header")
-            return from_bytes(read_exactly(file, member, info), info, swap=header.swap, fortran=header.fortran)
+            whole = from_bytes(read_exactly(file, member, info), info, swap=header.swap, fortran=header.fortran)
+        return whole if rows is None else whole[rows].clone()
 
     return infos, refused, read
 

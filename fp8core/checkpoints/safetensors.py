@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import torch
 
-from fp8core.checkpoints.source import File, TensorInfo, check_shape, from_bytes, inner, looks_like, quote, read_exactly
+from fp8core.checkpoints.source import File, TensorInfo, check_shape, from_bytes, inner, looks_like, part_of, quote, read_exactly
 
 HEADER_MAX_NBYTES = 10_000_000
 DTYPES = {
@@ -52,11 +52,12 @@ def open_safetensors(file: File, stream: BinaryIO):
     refused = {name: info for name, _, _, info in entries if isinstance(info, str)}
     offsets = {name: 8 + length + first for name, first, _, _ in entries}
 
-    def read(info: TensorInfo) -> torch.Tensor:
+    def read(info: TensorInfo, rows: slice | None) -> torch.Tensor:
+        part, skipped = part_of(info, rows)
         with file.open() as stream:
-            stream.seek(offsets[info.name])
-            data = read_exactly(file, stream, info)
-        return from_bytes(data, info, swap=sys.byteorder == "big", fortran=False)
+            stream.seek(offsets[info.name] + skipped)
+            data = read_exactly(file, stream, part)
+        return from_bytes(data, part, swap=sys.byteorder == "big", fortran=False)
 
     return infos, refused, read
 

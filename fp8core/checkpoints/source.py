@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
@@ -46,8 +47,18 @@ class TensorInfo:
 
     @property
     def nbytes(self) -> int:
-        """How many bytes they take."""
+        """How many bytes they take in the file."""
         return self.count * self.dtype.itemsize
+
+    @property
+    def row_step(self) -> int:
+        """Some rows can be read that begin at a multiple of this."""
+        return 1
+
+    @property
+    def stored_as(self) -> str:
+        """The type in words."""
+        return str(self.dtype).removeprefix("torch.")
 
 
 class File:
@@ -74,7 +85,10 @@ class File:
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
         try:
-            if isinstance(self._source, (str, os.PathLike)):
+            if is_url(self._source):
+                with open_url(self._source) as stream:
+                    yield stream
+            elif isinstance(self._source, (str, os.PathLike)):
                 with open(self._source, "rb") as stream:
                     yield stream
             elif isinstance(self._source, (bytes, bytearray, memoryview)):
@@ -94,12 +108,45 @@ class File:
         self._source.seek(0)
 
 
+def is_url(source) -> bool:
+    """Whether a source says in which storage it lies, as s3://, hf:// and file:// do."""
+    return isinstance(source, str) and re.match(r"[a-z][a-z0-9+.-]+://", source, re.IGNORECASE) is not None
+
+
+def open_url(url: str):
+    """Open a file of any storage that fsspec knows, for reading bytes.
+
+    Raises:
+        CheckpointError: a storage that fsspec does not know, or whose package is not installed.
+    """
+    return storage_of(url)[0].open(url, "rb")
+
+
+def storage_of(url: str):
+    """Return the fsspec file system of a URL, and the path in it; errors as in `open_url`."""
+    import fsspec
+
+    try:
+        return fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:
+        raise CheckpointError(f"{inner(url)}: this storage cannot be reached ({inner(str(error))})") from error
+
+
 def check_shape(file: File, name: str, shape) -> tuple[int, ...]:
     if not isinstance(shape, (list, tuple)) or len(shape) > MAX_AXES or not all(type(n) is int and 0 <= n <= MAX_AXIS for n in shape):
         raise file.error(f"tensor {quote(name)} has shape {quote(shape)}, and a shape has at most {MAX_AXES} axes of 0 to 2⁶³ − 1")
     if math.prod(n for n in shape if n) > MAX_AXIS:
         raise file.error(f"tensor {quote(name)} has shape {quote(shape)}, which is more numbers than can be counted in 63 bits")
     return tuple(shape)
+
+
+def part_of(info: TensorInfo, rows: slice | None) -> tuple[TensorInfo, int]:
+    """Some rows of a tensor in C order -> what they are by themselves, and how many bytes lie before them."""
+    if rows is None:
+        return info, 0
+    first, last, _ = rows.indices(info.shape[0])
+    row = math.prod(info.shape[1:]) * info.dtype.itemsize
+    return replace(info, shape=(max(last - first, 0), *info.shape[1:])), first * row
 
 
 def read_exactly(file: File, stream: BinaryIO, info: TensorInfo) -> bytearray:
