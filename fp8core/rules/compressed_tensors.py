@@ -52,10 +52,15 @@ def nvfp4(amax: torch.Tensor, fmt: Format) -> Scales:
 
     Source: quantization/utils/helpers.py, generate_gparam and calculate_qparams with a global scale.
     """
-    g = 448.0 * fmt.max / amax.max().clamp(min=torch.finfo(torch.float32).tiny)
-    g = torch.where(g.isfinite(), g, 1.0)
+    g = global_encode_scale(amax.max(), fmt)
     block = (g * (amax / fmt.max)).clamp(-448.0, 448.0)
     stored = round_to(block, "e4m3fn")
     stored = torch.where(stored == 0, _ZERO_BLOCK_SCALE, stored)
     scale = stored / g
     return Scales(scale, encode(stored, "e4m3fn"), 1.0 / g, divisor=scale)
+
+
+def global_encode_scale(tensor_amax: torch.Tensor, fmt: Format) -> torch.Tensor:
+    """The g of `nvfp4`, which checkpoints hold as `weight_global_scale`, from the largest amax of all blocks."""
+    g = 448.0 * fmt.max / tensor_amax.clamp(min=torch.finfo(torch.float32).tiny)
+    return torch.where(g.isfinite(), g, 1.0)

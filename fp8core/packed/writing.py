@@ -1,0 +1,189 @@
+"""Write a checkpoint with its weights quantized, and prove that what was written decodes to what was meant."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from fp8core.checkpoints import Checkpoint, open_checkpoint
+from fp8core.packed.families import family
+from fp8core.packed.layouts import LAYOUTS, Layout
+from fp8core.packed.reading import decoded, packed_layers
+from fp8core.quantized import quantize
+from fp8core.recipes import Recipe, parse_recipe
+
+SHARD_NBYTES = 2_000_000_000
+BESIDE_MAX_NBYTES = 50_000_000  # of a file that lies beside the weights, such as a tokenizer
+SEED = 0  # of recipes that round stochastically
+_BESIDE = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".md")
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was found when a written tensor was read again.
+
+    Args:
+        name: of the tensor in the checkpoint that it came from.
+        recipe: "" where it was copied.
+        count: numbers in it.
+        different: how many of them differ from what was meant; NaN equals NaN.
+    """
+
+    name: str
+    recipe: str
+    count: int
+    different: int
+
+
+def write_quantized(
+    checkpoint: Checkpoint, recipes: Mapping[str, str], folder: str | os.PathLike, layout: str = "compressed-tensors",
+    progress: Progress | None = None, *, beside: str | os.PathLike | None = None, shard_nbytes: int = SHARD_NBYTES,
+) -> None:  # fmt: skip
+    """Write a checkpoint as a folder that Hugging Face's libraries open: shards, their index where there are several, and config.json.
+
+    The folder appears when all of it is written. One shard is in memory at a time, and one tensor beside it.
+
+    Args:
+        checkpoint: in high precision.
+        recipes: by tensor; tensors that are not named, or with "", are copied.
+        folder: where to; it must not exist, or be empty.
+        layout: a key of `LAYOUTS`.
+        progress: called with (done, all, name) before each tensor.
+        beside: folder whose config.json is carried on, with `quantization_config` in it, and whose other small files, such as the tokenizer's, are copied.
+        shard_nbytes: a new file is begun where this would be exceeded.
+
+    Raises:
+        ValueError: an unknown layout, recipe or tensor; a tensor that cannot be stored so; a folder with files in it; a checkpoint that is quantized already.
+    """
+    chosen = check(checkpoint, recipes, layout)
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ValueError(f"{folder}: this is there already and is not an empty folder, and nothing is written over")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        _write_shards(unfinished, _tensors(checkpoint, chosen, LAYOUTS[layout], progress), shard_nbytes)
+        _write_beside(unfinished, beside, _config(checkpoint, chosen, LAYOUTS[layout]))
+        os.chmod(unfinished, 0o755)
+        if target.exists():
+            target.rmdir()
+        unfinished.rename(target)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def check(checkpoint: Checkpoint, recipes: Mapping[str, str], layout: str) -> dict[str, Recipe]:
+    """Return the recipes of the tensors that are to be quantized, if all of them can be stored so; errors as in `write_quantized`."""
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout {layout!r} is not one of {', '.join(LAYOUTS)}")
+    if already := packed_layers(checkpoint):
+        first = next(iter(already.values()))
+        raise ValueError(f"{checkpoint.filename} is quantized already ({len(already)} weights; {first.info.name}: {first.info.layout}), and only checkpoints in high precision are written quantized")
+    chosen = {}
+    for name, recipe in recipes.items():
+        if name not in checkpoint.infos:
+            raise ValueError(f"{name!r} is not among the {len(checkpoint.infos)} tensors of {checkpoint.filename}")
+        if recipe:
+            chosen[name] = parse_recipe(recipe)
+            if reason := LAYOUTS[layout].refuses(name, checkpoint.infos[name].shape, chosen[name]):
+                raise ValueError(f"layout {layout}: {reason}")
+    if not chosen:
+        raise ValueError("no tensor has a recipe, so that there is nothing to write quantized")
+    return chosen
+
+
+def verify(checkpoint: Checkpoint, recipes: Mapping[str, str], folder: str | os.PathLike, progress: Progress | None = None) -> list[Written]:
+    """Read a written folder again, decode it, and compare every tensor with what it was made of.
+
+    A quantized tensor is compared with `quantize(x, recipe).dequantize()`, a copied one with itself.
+
+    Raises:
+        CheckpointError: a folder that cannot be read, or lacks a tensor.
+    """
+    again, found = decoded(open_checkpoint(folder)), []
+    for done, name in enumerate(checkpoint.infos):
+        if progress is not None:
+            progress(done, len(checkpoint.infos), name)
+        recipe, x, y = recipes.get(name, ""), checkpoint.read(name), again.read(name)
+        meant = quantize(_plain(x), recipe, seed=SEED).dequantize() if recipe else x
+        if meant.dtype != y.dtype or meant.shape != y.shape:
+            found.append(Written(name, recipe, meant.numel(), meant.numel()))
+            continue
+        same = (meant == y) | (meant != meant) & (y != y)
+        found.append(Written(name, recipe, meant.numel(), int((~same).sum())))
+    return found
+
+
+def _tensors(checkpoint: Checkpoint, chosen: Mapping[str, Recipe], layout: Layout, progress: Progress | None) -> Iterator[tuple[str, torch.Tensor]]:
+    for done, name in enumerate(checkpoint.infos):
+        if progress is not None:
+            progress(done, len(checkpoint.infos), name)
+        x = checkpoint.read(name)
+        if name not in chosen:
+            yield name, x
+            continue
+        x = _plain(x)
+        for part, tensor in layout.parts[family(chosen[name])](x, quantize(x, chosen[name], seed=SEED)).items():
+            yield f"{name.removesuffix('.weight')}.{part}", tensor.contiguous()
+
+
+def _plain(x: torch.Tensor) -> torch.Tensor:
+    return x.float() if x.dtype.itemsize == 2 else x
+
+
+def _write_shards(folder: Path, tensors: Iterator[tuple[str, torch.Tensor]], most: int) -> None:
+    shards: list[list[str]] = []
+    held: dict[str, torch.Tensor] = {}
+    total = nbytes = 0
+    for name, tensor in tensors:
+        size = tensor.numel() * tensor.element_size()
+        if held and nbytes + size > most:
+            shards.append(_save(folder, len(shards), held))
+            held, nbytes = {}, 0
+        held[name] = tensor
+        nbytes, total = nbytes + size, total + size
+    shards.append(_save(folder, len(shards), held))
+    if len(shards) == 1:
+        (folder / "0.part").rename(folder / "model.safetensors")
+        return
+    places = {}
+    for number, names in enumerate(shards):
+        file = f"model-{number + 1:05}-of-{len(shards):05}.safetensors"
+        (folder / f"{number}.part").rename(folder / file)
+        places |= dict.fromkeys(names, file)
+    index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(places.items()))}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def _save(folder: Path, number: int, tensors: dict[str, torch.Tensor]) -> list[str]:
+    path = folder / f"{number}.part"
+    save_file(tensors, path, metadata={"format": "pt"})
+    os.chmod(path, 0o644)
+    return list(tensors)
+
+
+def _config(checkpoint: Checkpoint, chosen: Mapping[str, Recipe], layout: Layout) -> dict:
+    modules = {name.removesuffix(".weight"): family(recipe) for name, recipe in chosen.items()}
+    kept = [name.removesuffix(".weight") for name, info in checkpoint.infos.items() if name.endswith(".weight") and len(info.shape) == 2 and name not in chosen]
+    return layout.config(modules, kept, {recipe.name for recipe in chosen.values()})
+
+
+def _write_beside(folder: Path, beside: str | os.PathLike | None, quantization: dict) -> None:
+    config = {}
+    if beside is not None:
+        for path in sorted(Path(beside).iterdir()):
+            if path.is_file() and path.suffix in _BESIDE and not path.name.endswith(".index.json") and path.stat().st_size <= BESIDE_MAX_NBYTES:
+                shutil.copyfile(path, folder / path.name)
+        if (folder / "config.json").exists():
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": quantization}, indent=2) + "\n", encoding="utf-8")
