@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from fp8core.arrays import as_integers, as_matrix, as_tensor
 from fp8core.codec import decode, exponent_of, is_clipped, pow2, ulp_of
 from fp8core.formats import Format, parse_format
 from fp8core.quantized import QuantizedTensor, prepared
-from fp8core.recipes import make_recipe
+from fp8core.recipes import Recipe
 from fp8core.scaling import sides
 
 
@@ -82,11 +82,9 @@ def measure(x, q: QuantizedTensor) -> ErrorReport:
     source = as_tensor(x)
     if tuple(source.shape) != q.shape:
         raise ValueError(f"x has shape {tuple(source.shape)} and q has shape {q.shape}: measure compares a tensor with its own quantized form")
-    count, codes, scale = source.numel(), as_integers(q.codes), as_tensor(q.scale)
-    if count and kernels.usable(source, codes, scale) and kernels.measures(source, q.recipe.fmt) and (not q.recipe.rotation or bool(source.isfinite().all())):
-        return _in_one_pass(source, codes, scale, q)
-    if count and kernels.usable(source, codes, scale) and source.dtype != torch.float64 and q.recipe.fmt.bits <= 16 and not q.recipe.rotation:
-        return _of_a_book(source, codes, scale, q)
+    if in_one_pass(source, q.recipe) and kernels.usable(as_integers(q.codes), as_tensor(q.scale)):
+        return to_report(gather(source, q), q.bits_per_value)
+    count = source.numel()
     x64, y64 = source.to(torch.float64), as_tensor(q.dequantize()).to(torch.float64)
     finite = x64.isfinite()
     usable = finite & y64.isfinite()
@@ -115,47 +113,86 @@ def measure(x, q: QuantizedTensor) -> ErrorReport:
     )
 
 
-def _in_one_pass(source: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor, q: QuantizedTensor) -> ErrorReport:
-    matrix = as_matrix(prepared(source, q.recipe))
-    block = tuple(matrix.shape) if scale.numel() == 1 else sides(matrix.shape, q.recipe.scaling.block)
-    found = rounded = kernels.report(matrix, as_matrix(codes), q.recipe.fmt, scale, block)
-    if q.recipe.rotation:  # what is left of the numbers themselves, whose bits are their codes in float32
-        bits = as_tensor(q.dequantize()).contiguous().view(torch.int32).view(torch.uint32)
-        found = kernels.report(as_matrix(source), as_matrix(bits), parse_format("float32"), torch.ones(1, 1), tuple(matrix.shape))
+@dataclass(frozen=True)
+class Gathered:
+    """What one pass finds out about a tensor, or about some rows of it; those of several parts add up.
+
+    Args:
+        sums, counts, in_binade, binades, histogram: as `kernels.report` gives them.
+        max_ulp, clipped: of what was rounded, which is the rotation where the recipe rotates.
+    """
+
+    count: int
+    sums: np.ndarray
+    counts: np.ndarray
+    in_binade: np.ndarray
+    binades: np.ndarray
+    histogram: np.ndarray
+    max_ulp: float
+    clipped: int
+
+    def __add__(self, other: Gathered) -> Gathered:
+        sums = np.concatenate([self.sums[:2] + other.sums[:2], np.maximum(self.sums[2:], other.sums[2:])])
+        added = {name: getattr(self, name) + getattr(other, name) for name in ("count", "counts", "in_binade", "binades", "histogram", "clipped")}
+        return Gathered(sums=sums, max_ulp=max(self.max_ulp, other.max_ulp), **added)
+
+
+def in_one_pass(source: torch.Tensor, recipe: Recipe) -> bool:
+    """Whether `gather` takes a tensor under a recipe: on a CPU, of at most 32 bits, and a format of at most 16 bits or of evenly spaced binades."""
+    if not source.numel() or not kernels.usable(source) or source.dtype == torch.float64:
+        return False
+    if kernels.measures(source, recipe.fmt):
+        return not recipe.rotation or bool(source.isfinite().all())
+    return recipe.fmt.bits <= 16 and not recipe.rotation
+
+
+def gather(source: torch.Tensor, q: QuantizedTensor) -> Gathered:
+    """Compare a tensor for which `in_one_pass` holds with its quantized form."""
+    codes, scale, fmt = as_integers(q.codes), as_tensor(q.scale), q.recipe.fmt
+    if kernels.measures(source, fmt):
+        matrix = as_matrix(prepared(source, q.recipe))
+        block = tuple(matrix.shape) if scale.numel() == 1 else sides(matrix.shape, q.recipe.scaling.block)
+        rounded = kernels.report(matrix, as_matrix(codes), fmt, scale, block)
+        found = _of_values(source, q) if q.recipe.rotation else rounded
+        max_ulp, clipped, histogram = float(rounded.sums[3]), int(rounded.counts[5]), rounded.histogram if fmt.bits <= 16 else np.empty(0, np.int64)
+    else:  # a list of values: what is left of the numbers, as float32, and what the list tells
+        matrix, found = as_matrix(source), _of_values(source, q)
+        block = tuple(matrix.shape) if scale.numel() == 1 else sides(matrix.shape, q.recipe.scaling.block)
+        max_ulp, clipped, histogram = kernels.book_errors(matrix, as_matrix(codes), fmt, scale, block)
+    return Gathered(source.numel(), found.sums, found.counts, found.in_binade, found.binades, histogram, max_ulp, clipped)
+
+
+def _of_values(source: torch.Tensor, q: QuantizedTensor):
+    """What is left of the numbers themselves, whose bits are their codes in float32."""
+    bits = as_tensor(q.dequantize()).contiguous().view(torch.int32).view(torch.uint32)
+    return kernels.report(as_matrix(source), as_matrix(bits), parse_format("float32"), torch.ones(1, 1), tuple(as_matrix(source).shape))
+
+
+def to_report(found: Gathered, bits_per_value: float) -> ErrorReport:
+    """The report of what was gathered."""
     energy, product, max_abs, _ = found.sums.tolist()
     signal, noise = (math.fsum(column) for column in found.binades.T)
     usable, flushed, zeros, nans, infs, _ = found.counts.tolist()
-    max_ulp, clipped = float(rounded.sums[3]), int(rounded.counts[5])
-    count, norms = source.numel(), math.sqrt(signal) * math.sqrt(energy)
+    count, norms = found.count, math.sqrt(signal) * math.sqrt(energy)
     binades, per_binade = _binade_arrays(found.in_binade, found.binades)
     return ErrorReport(
         count=count,
         sqnr_db=_decibel(signal, noise),
         mse=noise / max(usable, 1),
         max_abs=max_abs,
-        max_ulp=max_ulp,
+        max_ulp=found.max_ulp,
         cosine=product / norms if norms else math.nan,
         underflow=flushed / count,
-        saturation=clipped / count,
+        saturation=found.clipped / count,
         zeros=zeros,
         nans=nans,
         infs=infs,
         lost=count - nans - infs - usable,
-        bits_per_value=q.bits_per_value,
+        bits_per_value=bits_per_value,
         binades=binades,
         **per_binade,
-        code_histogram=rounded.histogram if q.recipe.fmt.bits <= 16 else np.empty(0, np.int64),
+        code_histogram=found.histogram,
     )
-
-
-def _of_a_book(source: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor, q: QuantizedTensor) -> ErrorReport:
-    """The report of a format that is a list of values: that of what is left of the numbers, as float32, and what the list tells."""
-    bits, as_it_is = as_tensor(q.dequantize()).contiguous().view(torch.int32).view(torch.uint32), torch.ones(1, 1)
-    matrix = as_matrix(source)
-    block = tuple(matrix.shape) if scale.numel() == 1 else sides(matrix.shape, q.recipe.scaling.block)
-    max_ulp, clipped, histogram = kernels.book_errors(matrix, as_matrix(codes), q.recipe.fmt, scale, block)
-    found = _in_one_pass(source, bits, as_it_is, QuantizedTensor(bits, as_it_is, make_recipe("float32", None)))
-    return replace(found, max_ulp=max_ulp, saturation=clipped / found.count, bits_per_value=q.bits_per_value, code_histogram=histogram)
 
 
 def _binade_arrays(count: np.ndarray, sums: np.ndarray):

@@ -40,6 +40,14 @@ class Moments:
     smallest: float
     zeros: int
 
+    def __add__(self, other: Moments) -> Moments:
+        merged = np.zeros(5)
+        _merge_pieces(np.array([[each.count, each.mean, each.second, each.third, each.fourth] for each in (self, other)], np.float64), merged)
+        return Moments(
+            int(merged[0]), *merged[1:].tolist(), squares=self.squares + other.squares, largest=max(self.largest, other.largest),
+            smallest=min(self.smallest or np.inf, other.smallest or np.inf) if self.smallest or other.smallest else 0.0, zeros=self.zeros + other.zeros,
+        )  # fmt: skip
+
 
 @inlined
 def _finite_line(x, line, kept):

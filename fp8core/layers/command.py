@@ -8,14 +8,17 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 
 from fp8core.checkpoints import Checkpoint, open_checkpoint
 from fp8core.checkpoints.source import inner
 from fp8core.console import print_table, progress
-from fp8core.layers.report import analyze, to_rows
+from fp8core.layers.cluster import analyze_on, cluster_client
+from fp8core.layers.report import LayerReport, analyze, to_rows
 from fp8core.layers.row_file import append_rows, finished_rows, keep_rows
+from fp8core.packed import decoded
 from fp8core.recipes import parse_recipe
 
 RECIPES = ("bfloat16", "int8_row", "tensor_e4m3", "mxfp8_e4m3", "nvfp4", "mxfp4")
@@ -30,6 +33,9 @@ def add_to(commands) -> None:
     analysis.add_argument("--worst", type=int, default=10, metavar="N", help="how many layers to show, the lowest SQNR first (default 10)")
     analysis.add_argument("--csv", metavar="FILE", help="write every layer under every recipe as CSV, layer by layer as they are measured")
     analysis.add_argument("--resume", action="store_true", help="go on after the layers that the file of --csv holds already")
+    where = analysis.add_mutually_exclusive_group()
+    where.add_argument("--scheduler", metavar="ADDRESS", help="let the Dask cluster at this address do it, as in tcp://host:8786; its workers have to reach the checkpoint")
+    where.add_argument("--workers", type=int, metavar="N", help="start so many worker processes here and let them do it")
     analysis.set_defaults(command=_analyze)
 
 
@@ -43,25 +49,38 @@ def _analyze(options: argparse.Namespace) -> int:
         raise ValueError("--resume goes on with the file of --csv, and none is named")
     if options.csv and not Path(options.csv).absolute().parent.is_dir():
         raise ValueError(f"--csv {options.csv!r}: there is no such folder")
+    if options.workers is not None and options.workers < 1:
+        raise ValueError(f"--workers {options.workers} is not a number of processes, at least 1")
     names = [recipe.name for recipe in recipes]
-    checkpoint = open_checkpoint(options.checkpoint)
+    checkpoint = decoded(open_checkpoint(options.checkpoint))
     rows = finished_rows(options.csv, checkpoint, names) if options.resume else []
     finished = {row["layer"] for row in rows}
     left = [name for name in (*checkpoint.infos, *checkpoint.refused) if name not in finished]
-    reports = analyze(checkpoint, recipes, left, _watched(checkpoint, left))
     if options.csv:
         keep_rows(options.csv, rows)
     done = 0
     try:
-        for new in append_rows(options.csv, reports) if options.csv else (to_rows([layer]) for layer in reports):
-            rows += new
-            done += 1
+        with _reports(options, checkpoint, names, left) as reports:
+            for new in append_rows(options.csv, reports) if options.csv else (to_rows([layer]) for layer in reports):
+                rows += new
+                done += 1
     except KeyboardInterrupt:
         how = f"; --csv {options.csv} --resume goes on from there" if options.csv else "; with --csv it could go on from there"
         print(f"\nstopped after {len(finished) + done} of {len(finished) + len(left)} tensors{how}", file=sys.stderr)
         return INTERRUPTED
     _print(checkpoint, rows, names, options.worst, len(finished))
     return 0
+
+
+@contextmanager
+def _reports(options: argparse.Namespace, checkpoint: Checkpoint, recipes: list[str], names: list[str]) -> Iterator[Iterator[LayerReport]]:
+    """The reports, measured in this process or by a cluster."""
+    watched = _watched(checkpoint, names)
+    if not options.scheduler and not options.workers:
+        yield analyze(checkpoint, recipes, names, watched)
+        return
+    with cluster_client(options.scheduler or "", options.workers or 0) as client:
+        yield analyze_on(client, options.checkpoint, recipes, names, watched)
 
 
 def _watched(checkpoint: Checkpoint, names: list[str]) -> Callable[[int, int, str], None] | None:

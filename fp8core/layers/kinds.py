@@ -16,8 +16,11 @@ KINDS = {
     "vector": "a bias, or the gain of a normalization: one number per feature",
     "scalar": "a single number",
     "activation": "inputs of a layer: one row per position, columns summed over",
+    "output": "outputs of a layer: one row per position",
+    "gradient": "gradients of a layer's outputs or weights",
     "unreadable": "an entry of the file that holds no numbers",
 }
+_CAPTURED = {"input": "activation", "output": "output", "output_grad": "gradient", "weight_grad": "gradient"}
 _EMBEDDING_WORDS = ("embed", "wte", "wpe", "lookup")
 
 
@@ -28,6 +31,9 @@ def kind_of(name: str, shape: tuple[int, ...]) -> str:
     ('convolution', 'embedding', 'vector')
     """
     lowered = name.lower()
+    part, slash, _ = lowered.partition("/")
+    if slash and part in _CAPTURED and len(shape) >= 2:  # as `capture` names them
+        return _CAPTURED[part]
     if len(shape) < 2:
         return "vector" if shape else "scalar"
     if len(shape) == 2:

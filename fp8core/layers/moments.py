@@ -41,7 +41,7 @@ def statistics(x) -> Statistics:
     """
     source = as_tensor(x)
     if kernels.usable(source) and source.dtype in FLOAT_DTYPES and source.dtype != torch.float64:
-        return _in_one_pass(source)
+        return of_moments(kernels.moments(source))
     numbers = source[source.isfinite()].to(torch.float64)
     if not numbers.numel():
         return Statistics(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
@@ -60,8 +60,8 @@ def statistics(x) -> Statistics:
     )
 
 
-def _in_one_pass(source: torch.Tensor) -> Statistics:
-    seen = kernels.moments(source)
+def of_moments(seen) -> Statistics:
+    """The statistics of numbers whose moments are known; those of several parts add up."""
     if not seen.count:
         return Statistics(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
     rms = math.sqrt(seen.squares / seen.count)

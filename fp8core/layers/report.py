@@ -9,9 +9,9 @@ import torch
 
 from fp8core.checkpoints import Checkpoint
 from fp8core.layers.kinds import KINDS, as_layer, kind_of, short, why_not
-from fp8core.layers.moments import Statistics, statistics
-from fp8core.metrics import ErrorReport, measure
-from fp8core.quantized import quantize
+from fp8core.layers.measuring import measure_stored, measure_whole
+from fp8core.layers.moments import Statistics
+from fp8core.metrics import ErrorReport
 from fp8core.recipes import Recipe, parse_recipe
 
 
@@ -91,8 +91,8 @@ def report(checkpoint: Checkpoint, name: str, recipes: Iterable[str | Recipe], *
     info = checkpoint.infos[name]
     kind = kind_of(name, info.shape)
     reason = why_not(info.shape, kind, info.dtype, matrices_only=matrices_only, most=most)
-    seen, errors = (None, {}) if reason else _measure(as_layer(checkpoint.read(name), kind), chosen)
-    return LayerReport(name, info.shape, kind, short(info.dtype), info.count, info.nbytes, seen, errors, reason)
+    seen, errors = (None, {}) if reason else measure_stored(checkpoint, info, kind, chosen)
+    return LayerReport(name, info.shape, kind, info.stored_as, info.count, info.nbytes, seen, errors, reason)
 
 
 def analyze_tensors(
@@ -120,7 +120,7 @@ def analyze_tensors(
                 progress(done, len(tensors), name)
             shape = tuple(x.shape)
             reason = why_not(shape, kind, x.dtype)
-            seen, errors = (None, {}) if reason else _measure(as_layer(x, kind), chosen)
+            seen, errors = (None, {}) if reason else measure_whole(as_layer(x, kind), chosen)
             yield LayerReport(name, shape, kind, short(x.dtype), x.numel(), x.numel() * x.element_size(), seen, errors, reason)
 
     return reports()
@@ -141,11 +141,6 @@ def to_rows(reports: Iterable[LayerReport]) -> list[dict]:
         if not layer.errors:
             rows.append({**head, "recipe": "", **dict.fromkeys(measured), "kept": layer.reason})
     return rows
-
-
-def _measure(x: torch.Tensor, recipes: list[Recipe]) -> tuple[Statistics, dict[str, ErrorReport]]:
-    x = x.float() if x.dtype.itemsize == 2 else x  # the same numbers, and loops that are ready
-    return statistics(x), {recipe.name: measure(x, quantize(x, recipe)) for recipe in recipes}
 
 
 def _parse(recipes: Iterable[str | Recipe]) -> list[Recipe]:
