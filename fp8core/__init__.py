@@ -7,9 +7,12 @@
     x_hat = q.dequantize()                  decode(codes) · scale; fake_quantize(x, recipe) does both at once
     r     = measure(x, q)                   what was lost
     c     = gemm.matmul(qa, qb)             products of quantized matrices
+
+    with capture(model, "step.safetensors"):    what the layers of a torch model see; layers, sensitivity and plan say what to do about it
 """
 
 from fp8core import calibration, gemm
+from fp8core.capturing import capture
 from fp8core.codec import OVERFLOWS, ROUNDINGS, decode, encode, pack, round_to, unpack
 from fp8core.formats import FAMILIES, FORMATS, FloatFormat, Format, IntFormat, TableFormat, parse_format
 from fp8core.metrics import ErrorReport, cosine, measure, sqnr_db
@@ -20,6 +23,6 @@ from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES, ScaleSpec
 __all__ = [
     "FAMILIES", "FORMATS", "GRANULARITIES", "OVERFLOWS", "RECIPES", "ROUNDINGS", "SCALE_FORMATS", "SCALE_RULES",
     "ErrorReport", "FloatFormat", "Format", "IntFormat", "QuantizedTensor", "Recipe", "ScaleSpec", "TableFormat",
-    "calibration", "cosine", "decode", "encode", "fake_quantize", "gemm", "make_recipe", "measure", "pack", "parse_format", "parse_granularity", "parse_recipe",
+    "calibration", "capture", "cosine", "decode", "encode", "fake_quantize", "gemm", "make_recipe", "measure", "pack", "parse_format", "parse_granularity", "parse_recipe",
     "quantize", "round_to", "sqnr_db", "unpack",
 ]  # fmt: skip

@@ -155,7 +155,8 @@ def evaluate(name: str, linear: Linear = plain_linear) -> dict[str, float]:
         digits: `accuracy` (share of held-out pictures that are read correctly), `correct` and `count` (the same as counts),
             `cross_entropy` (mean, in nats).
         minilm: `cosine_mean` and `cosine_min` (of each embedding with the one in float32), `paired` (share of sentences whose
-            nearest neighbour is the one with the same meaning), `count`.
+            nearest neighbour is the one with the same meaning), `agreement` (share whose nearest neighbour is the one that it has in
+            float32), `count`.
         Every number is NaN that a NaN in the outputs touches; a picture with NaN among its logits counts as misread.
 
     Raises:
@@ -164,7 +165,13 @@ def evaluate(name: str, linear: Linear = plain_linear) -> dict[str, float]:
     >>> evaluate("digits")["accuracy"] > 0.97
     True
     """
-    return _RUNNERS[_runnable(name)].judge(forward(name, load_inputs(name), linear))
+    return judge(name, forward(name, load_inputs(name), linear))
+
+
+@torch.no_grad()
+def judge(name: str, outputs: torch.Tensor) -> dict[str, float]:
+    """Say how good the outputs of a model on its bundled inputs are; results and errors as in `evaluate`."""
+    return _RUNNERS[_runnable(name)].judge(outputs)
 
 
 def minilm_forward(weights: Mapping[str, torch.Tensor], hidden: torch.Tensor, mask: torch.Tensor, linear: Linear = plain_linear) -> torch.Tensor:
@@ -237,10 +244,15 @@ def _minilm_reference() -> torch.Tensor:
 def _judge_minilm(embeddings: torch.Tensor) -> dict[str, float]:
     cosines = functional.cosine_similarity(embeddings.double(), _minilm_reference().double(), dim=1)
     count = len(embeddings)
-    similar = (embeddings @ embeddings.T).fill_diagonal_(-torch.inf)
     same_meaning = torch.arange(count) ^ 1
-    paired = math.nan if embeddings.isnan().any() else float((similar.argmax(dim=1) == same_meaning).double().mean())
-    return {"cosine_mean": float(cosines.mean()), "cosine_min": float(cosines.min()), "paired": paired, "count": count}
+    nearest, usual = _nearest(embeddings), _nearest(_minilm_reference())
+    paired, agreement = (math.nan if embeddings.isnan().any() else float((nearest == wanted).double().mean()) for wanted in (same_meaning, usual))
+    return {"cosine_mean": float(cosines.mean()), "cosine_min": float(cosines.min()), "paired": paired, "agreement": agreement, "count": count}
+
+
+def _nearest(embeddings: torch.Tensor) -> torch.Tensor:
+    """The number of the sentence that is most similar to each."""
+    return (embeddings @ embeddings.T).fill_diagonal_(-torch.inf).argmax(dim=1)
 
 
 @lru_cache(maxsize=1)

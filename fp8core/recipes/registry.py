@@ -140,3 +140,22 @@ LIBRARIES: dict[str, tuple[Recipe, ...]] = {
 }
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for library in LIBRARIES.values() for recipe in library}
+
+INPUTS: dict[str, str] = {
+    "deepseek_v3_128x128": "deepseek_v3_1x128",
+    "deepseek_v3_128x128_ue8m0": "deepseek_v3_1x128_ue8m0",
+    "deep_gemm_128x128": "deep_gemm_1x128",
+    "te_blockwise_128x128": "te_blockwise",
+    "te_nvfp4_2d": "te_nvfp4",
+    "nvfp4_2d": "nvfp4",
+    "torchao_blockwise_128x128": "torchao_blockwise_1x128",
+    "compressed_tensors_fp8_block": "compressed_tensors_fp8_block_1x128",
+    **dict.fromkeys(("int4_1x128", "nf4_64", "compressed_tensors_w4a16", "compressed_tensors_mxfp6", "deepspeed_fp6", "deepspeed_fp8"), ""),
+}
+"""What a library does to the inputs of a layer whose weights it quantizes by a recipe, where that is not the same: another recipe, or "" for nothing."""
+
+
+def inputs_of(recipe: Recipe) -> Recipe | None:
+    """Return the recipe of a layer's inputs that goes with one for its weights; None where inputs are left as they are."""
+    name = INPUTS.get(recipe.name, recipe.name)
+    return RECIPES.get(name, recipe) if name else None

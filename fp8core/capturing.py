@@ -1,0 +1,109 @@
+"""Record what passes the layers of a model while it works, so that the dashboard and `analyze` can look at it: inputs, weights, outputs and gradients."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+MAX_NUMBERS = 1 << 18
+PARTS = ("input", "weight", "output", "output_grad", "weight_grad")
+
+
+@contextmanager
+def capture(model: nn.Module, path: str | os.PathLike, layers: Iterable[str] | Callable[[str, nn.Module], bool] | None = None, *, max_numbers: int = MAX_NUMBERS) -> Iterator[None]:
+    """Within this, note what the last call of each chosen layer sees; at the end, write it to a .safetensors file.
+
+    The file holds, by layer, `input/NAME` and `output/NAME` (rows of both at the same places), `output_grad/NAME` where the body runs backward, and
+    `weight/NAME` and `weight_grad/NAME` as they are at the end. Inputs, outputs and their gradients are seen as rows (…, C) -> (M, C); of many rows those at equal
+    distances are kept. Nothing is changed in the model, and nothing is moved between devices before the end.
+
+    Args:
+        model: any module; it is called as always.
+        path: where to; a file that is there is replaced. Nothing is written if the body raises.
+        layers: names as in `model.named_modules()`, or what says of (name, module) whether it is wanted; None for every nn.Linear.
+            Weights that are used without calling their module, as nn.MultiheadAttention does, are not seen.
+        max_numbers: most numbers that are kept of an input or output.
+
+    Raises:
+        ValueError: a name that the model does not have; no layer at all; a layer that was never called, at the end; a path that does not end in .safetensors.
+
+    >>> import tempfile
+    >>> from fp8core.checkpoints import open_checkpoint
+    >>> model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with capture(model, f"{folder}/step.safetensors"):
+    ...         model(torch.ones(3, 8)).sum().backward()
+    ...     {name: info.shape for name, info in open_checkpoint(f"{folder}/step.safetensors").infos.items() if name.endswith("/2")}
+    {'input/2': (3, 4), 'output/2': (3, 2), 'output_grad/2': (3, 2), 'weight/2': (2, 4), 'weight_grad/2': (2, 4)}
+    """
+    if Path(path).suffix != ".safetensors":
+        raise ValueError(f"path {os.fspath(path)!r}: it has to end in .safetensors")
+    chosen = _chosen(model, layers)
+    seen: dict[str, torch.Tensor] = {}
+    handles = [module.register_forward_hook(_hook(name, seen, max_numbers)) for name, module in chosen.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+    idle = [name for name in chosen if f"input/{name}" not in seen]
+    if idle:
+        raise ValueError(f"layer {idle[0]!r} was not called ({len(idle)} of {len(chosen)} were not): name the layers that are")
+    for name, module in chosen.items():
+        if isinstance(weight := getattr(module, "weight", None), torch.Tensor):
+            seen[f"weight/{name}"] = weight.detach()
+            if weight.grad is not None:
+                seen[f"weight_grad/{name}"] = weight.grad.detach()
+    _write({part: seen[part] for kind in PARTS for part in seen if part.startswith(f"{kind}/")}, Path(path))
+
+
+def _chosen(model: nn.Module, layers) -> dict[str, nn.Module]:
+    modules = dict(model.named_modules())
+    if layers is None or callable(layers):
+        wanted = layers or (lambda name, module: isinstance(module, nn.Linear))
+        found = {name: module for name, module in modules.items() if name and wanted(name, module)}
+    else:
+        names = list(layers)
+        for name in names:
+            if name not in modules:
+                raise ValueError(f"layer {name!r} is not among the {len(modules)} modules of {type(model).__name__}")
+        found = {name: modules[name] for name in names}
+    if not found:
+        raise ValueError(f"{type(model).__name__} has no layer that was chosen")
+    return found
+
+
+def _hook(name: str, seen: dict[str, torch.Tensor], most: int):
+    def hook(module: nn.Module, arguments: tuple, output) -> None:
+        if not arguments or not isinstance(arguments[0], torch.Tensor) or not isinstance(output, torch.Tensor):
+            return
+        x = _rows(arguments[0])
+        kept = max(min(len(x), most // max(x.shape[1], output.shape[-1], 1)), 1)
+        places = torch.linspace(0, max(len(x) - 1, 0), kept, device=x.device, dtype=torch.float64).round().long() if kept < len(x) else None
+        seen[f"input/{name}"] = _picked(x, places)
+        seen[f"output/{name}"] = _picked(_rows(output), places)
+        seen.pop(f"output_grad/{name}", None)
+        if output.requires_grad:
+            output.register_hook(lambda gradient: seen.__setitem__(f"output_grad/{name}", _picked(_rows(gradient), places)))
+
+    return hook
+
+
+def _rows(x: torch.Tensor) -> torch.Tensor:
+    return x.detach().reshape(-1, x.shape[-1]) if x.ndim else x.detach().reshape(1, 1)
+
+
+def _picked(x: torch.Tensor, places: torch.Tensor | None) -> torch.Tensor:
+    return x.clone() if places is None or len(x) <= int(places[-1]) else x[places]
+
+
+def _write(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    unfinished = path.with_suffix(".part")
+    save_file({name: x.to("cpu", copy=True).contiguous() for name, x in tensors.items()}, unfinished, metadata={"made_by": "fp8core.capture"})
+    os.replace(unfinished, path)

@@ -1,0 +1,103 @@
+"""What is recorded of a model is what passed its layers; nothing changes in it."""
+
+import pytest
+import torch
+from torch import nn
+
+import fp8core as fp8
+from fp8core import capture
+from fp8core.checkpoints import open_checkpoint
+from fp8core.layers import analyze
+from fp8core.models import activations, load_inputs, load_weights
+from fp8core.sensitivity import what_if
+
+
+class Digits(nn.Module):
+    """The bundled classifier as a module."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.ModuleList([nn.Linear(64, 128), nn.Linear(128, 128)])
+        self.norm = nn.ModuleList([nn.LayerNorm(128), nn.LayerNorm(128)])
+        self.output = nn.Linear(128, 10)
+        weights = load_weights("digits")
+        self.load_state_dict({name: weights.read(name).float() for name in weights.infos})
+
+    def forward(self, x):
+        for hidden, norm in zip(self.hidden, self.norm, strict=True):
+            x = norm(hidden(x)).relu()
+        return self.output(x)
+
+
+class Block(nn.Module):
+    """A plain transformer layer."""
+
+    def __init__(self, width=32):
+        super().__init__()
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        x = x + self.out(nn.functional.scaled_dot_product_attention(q, k, v))
+        return x + self.down(nn.functional.gelu(self.up(x)))
+
+
+def test_the_bundled_model_as_a_module_has_the_inputs_that_the_bundled_model_has(tmp_path):
+    model, wanted = Digits(), activations("digits")
+    with torch.no_grad(), capture(model, tmp_path / "step.safetensors"):
+        model(load_inputs("digits")["images"])
+    found = open_checkpoint(tmp_path / "step.safetensors")
+    assert {name.removeprefix("input/") for name in found.infos if name.startswith("input/")} == set(wanted)
+    for layer, x in wanted.items():
+        torch.testing.assert_close(found.read(f"input/{layer}"), x, rtol=1e-5, atol=1e-5)
+        assert torch.equal(found.read(f"weight/{layer}"), model.get_submodule(layer).weight)
+        assert f"output_grad/{layer}" not in found.infos
+
+
+def test_a_training_step_of_a_transformer(tmp_path):
+    torch.manual_seed(0)
+    model, x = nn.Sequential(Block(), Block()), torch.randn(4, 50, 32)
+    before = {name: each.clone() for name, each in model.state_dict().items()}
+    gradients = {}
+    model[1].down.register_full_backward_hook(lambda module, inputs, outputs: gradients.update(down=outputs[0].reshape(-1, 32)))
+    with capture(model, tmp_path / "step.safetensors", max_numbers=32 * 100):
+        model(x).square().mean().backward()
+    found = open_checkpoint(tmp_path / "step.safetensors")
+    layers = [f"{block}.{part}" for block in (0, 1) for part in ("qkv", "out", "up", "down")]
+    assert set(found.infos) == {f"{part}/{layer}" for part in ("input", "weight", "output", "output_grad", "weight_grad") for layer in layers}
+    places = torch.linspace(0, 199, 3200 // 128, dtype=torch.float64).round().long()
+    assert torch.equal(found.read("output_grad/1.down"), gradients["down"][places])
+    linear = model[0].qkv
+    torch.testing.assert_close(found.read("output/0.qkv"), linear(found.read("input/0.qkv")), rtol=1e-5, atol=1e-5)
+    assert torch.equal(found.read("weight_grad/0.qkv"), linear.weight.grad)
+    assert all(torch.equal(each, before[name]) for name, each in model.state_dict().items())
+    assert not any(module._forward_hooks for module in model.modules())
+    kinds = {layer.name: layer.kind for layer in analyze(found, ["mxfp8_e4m3"])}
+    assert (kinds["input/0.up"], kinds["output/0.up"], kinds["output_grad/0.up"], kinds["weight_grad/0.up"], kinds["weight/0.up"]) == ("activation", "output", "gradient", "gradient", "matrix")
+    (product,) = what_if({"0.up": (found.read("input/0.up"), found.read("weight/0.up"))}, ["mxfp8_e4m3"])
+    assert product.product_sqnr_db == pytest.approx(fp8.sqnr_db(found.read("input/0.up") @ found.read("weight/0.up").T, fp8.fake_quantize(found.read("input/0.up"), "mxfp8_e4m3") @ fp8.fake_quantize(found.read("weight/0.up"), "mxfp8_e4m3").T), abs=0.01)
+
+
+def test_the_last_call_counts_and_bfloat16_stays(tmp_path):
+    model = nn.Sequential(nn.Linear(8, 4)).bfloat16()
+    with capture(model, tmp_path / "x.safetensors", ["0"]):
+        model(torch.zeros(2, 8, dtype=torch.bfloat16))
+        model(torch.ones(3, 8, dtype=torch.bfloat16))
+    assert torch.equal(open_checkpoint(tmp_path / "x.safetensors").read("input/0"), torch.ones(3, 8, dtype=torch.bfloat16))
+
+
+def test_mistakes_are_named_and_leave_nothing_behind(tmp_path):
+    model, path = nn.Sequential(nn.Linear(8, 4), nn.ReLU()), tmp_path / "x.safetensors"
+    for layers, words in ((["5"], "layer '5' is not among the 3 modules of Sequential"), (lambda name, module: False, "has no layer that was chosen")):
+        with pytest.raises(ValueError, match=words), capture(model, path, layers):
+            pass
+    with pytest.raises(ValueError, match=r"layer '0' was not called \(1 of 1 were not\)"), capture(model, path):
+        pass
+    with pytest.raises(ValueError, match=r"has to end in \.safetensors"), capture(model, tmp_path / "x.pt"):
+        pass
+    with pytest.raises(RuntimeError, match="own"), capture(model, path):
+        model(torch.ones(1, 8))
+        raise RuntimeError("own")
+    assert not list(tmp_path.iterdir())
+    assert not model[0]._forward_hooks
