@@ -1,4 +1,4 @@
-"""The command line: python -m fp8core formats | recipes | hardware | analyze | bench | bench kernels | bench sweep | compile | conformance."""
+"""The command line: python -m fp8core formats | recipes | hardware | analyze | plan | export | bench | bench kernels | bench sweep | compile | conformance."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fp8core.console import print_table, progress
 from fp8core.formats import parse_format
 from fp8core.hardware import CPU_FLAGS, CPU_OPERANDS, probe
 from fp8core.layers import command as layers_command
+from fp8core.plan import command as plan_command
 from fp8core.recipes import LIBRARIES, parse_recipe
 from fp8core.rules import SCALE_RULES
 
@@ -36,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     hardware = commands.add_parser("hardware", help="show what this machine has")
     hardware.set_defaults(command=_hardware)
     layers_command.add_to(commands)
+    plan_command.add_to(commands)
     bench_command.add_to(commands)
     compile_loops = commands.add_parser("compile", help="compile the one-pass loops now, half a minute once, and not when they are first used")
     compile_loops.set_defaults(command=_compile)

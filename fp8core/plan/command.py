@@ -1,0 +1,123 @@
+"""python -m fp8core plan CHECKPOINT: a recipe for each layer; python -m fp8core export CHECKPOINT: the checkpoint written by a plan."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fp8core.checkpoints import Checkpoint, open_checkpoint
+from fp8core.checkpoints.source import inner
+from fp8core.console import print_table, progress
+from fp8core.layers import analyze
+from fp8core.layers.row_file import finished_rows
+from fp8core.packed import LAYOUTS, decoded, verify, write_quantized
+from fp8core.plan.choose import KEEP, Chosen, cheapest, choose, uniform
+from fp8core.plan.costs import CANDIDATES, of_rows, of_weights, plannable
+from fp8core.plan.exports import EXPORTS
+from fp8core.plan.plan import Plan
+from fp8core.recipes import parse_recipe
+
+
+def add_to(commands) -> None:
+    """Add both commands to those of `python -m fp8core`."""
+    plan = commands.add_parser("plan", help="choose a recipe for each layer of a checkpoint")
+    plan.add_argument("checkpoint", metavar="CHECKPOINT", help="a .safetensors, .npy or .npz file, a folder of .safetensors files, or their index")
+    budget = plan.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--bits", type=float, metavar="B", help="at most so many bits per weight, scales included, over the layers of the plan")
+    budget.add_argument("--error", type=float, metavar="E", help="at most this sum of the layers' noise-to-signal ratios, with the fewest bits")
+    budget.add_argument("--all", metavar="NAME", help="one recipe for every layer but normalizations, embeddings and the head")
+    plan.add_argument("--recipes", default=",".join(CANDIDATES), metavar="NAMES", help="what to choose from, separated by commas")
+    plan.add_argument("--rows", metavar="FILE", help="take the errors from this CSV of `analyze` instead of measuring them")
+    plan.add_argument("--everything", action="store_true", help="choose for embeddings, the head, convolutions and experts too")
+    plan.add_argument("--out", metavar="FILE", help="write the plan as JSON")
+    plan.add_argument("--form", choices=[name for name in EXPORTS if name != "json"], help="print it as this library takes it, instead of a table")
+    plan.set_defaults(command=_plan)
+    export = commands.add_parser("export", help="write a checkpoint quantized by a plan, and prove that it decodes to what was meant")
+    export.add_argument("checkpoint", metavar="CHECKPOINT", help="as for plan")
+    export.add_argument("--plan", required=True, metavar="FILE", help="a plan that `plan --out` wrote")
+    export.add_argument("--to", required=True, metavar="FOLDER", help="a folder that does not exist yet, or is empty")
+    export.add_argument("--layout", choices=list(LAYOUTS), default="compressed-tensors", help="; ".join(f"{name}: {each.title}" for name, each in LAYOUTS.items()))
+    export.set_defaults(command=_export)
+
+
+def _plan(options: argparse.Namespace) -> None:
+    checkpoint = decoded(open_checkpoint(options.checkpoint))
+    names = plannable(checkpoint, everything=options.everything)
+    if not names:
+        raise ValueError(f"{checkpoint.filename}: no tensor here is a matrix for which a recipe could be chosen")
+    asked = [options.all] if options.all else [name.strip() for name in options.recipes.split(",") if name.strip()]
+    recipes = [parse_recipe(name).name for name in asked]
+    if options.rows:
+        rows = finished_rows(options.rows, checkpoint, list(dict.fromkeys(row_recipes(options.rows))))
+        lacking = set(names) - {row["layer"] for row in rows}
+        if lacking:
+            raise ValueError(f"{options.rows}: it lacks {len(lacking)} of {len(names)} layers, such as {min(lacking)}: let `analyze --resume` finish it")
+        costs = of_rows((row for row in rows if row["layer"] in set(names)), {name: checkpoint.infos[name].nbytes for name in names})
+    else:
+        costs = of_weights(analyze(checkpoint, recipes, names, watched("measuring")))
+    chosen = uniform(costs, recipes[0]) if options.all else _chosen(options, costs, sum(checkpoint.infos[name].count for name in names))
+    plan = Plan(checkpoint.filename, chosen.recipes)
+    if options.out:
+        Path(options.out).write_text(plan.to_json(), encoding="utf-8")
+    if options.form:
+        print(EXPORTS[options.form].text(plan), end="")
+        return
+    _print(checkpoint, chosen)
+    if options.out:
+        print(f"written to {options.out}; python -m fp8core export {options.checkpoint} --plan {options.out} --to FOLDER writes the checkpoint")
+
+
+def row_recipes(path: str) -> list[str]:
+    """Names of the recipes in a CSV of `analyze`, in its order."""
+    import csv
+
+    with open(path, newline="", encoding="utf-8") as file:
+        return [row["recipe"] for row in csv.DictReader(file) if row.get("recipe")]
+
+
+def _chosen(options: argparse.Namespace, costs, count: int) -> Chosen:
+    if options.error is not None:
+        return cheapest(costs, options.error)
+    try:
+        return choose(costs, options.bits * count)
+    except ValueError as error:
+        raise ValueError(f"--bits {options.bits:g} for {count:,} weights: {error}") from error
+
+
+def _print(checkpoint: Checkpoint, chosen: Chosen) -> None:
+    count = sum(checkpoint.infos[name].count for name in chosen.recipes)
+    used: dict[str, list[str]] = {}
+    for name, recipe in chosen.recipes.items():
+        used.setdefault(recipe, []).append(name)
+    print_table([
+        ("recipe", "layers", "weights", "for example"),
+        *((recipe or "(as stored)", len(names), f"{sum(checkpoint.infos[name].count for name in names):,}", inner(names[0])) for recipe, names in sorted(used.items(), key=lambda each: -len(each[1]))),
+    ])  # fmt: skip
+    gap = "" if chosen.error <= chosen.bound else f" (no choice of so many bits is below {chosen.bound:.4g})"
+    print(f"{chosen.nbits / count:.3f} bits per weight over {len(chosen.recipes)} layers; sum of noise-to-signal ratios {chosen.error:.4g}{gap}")
+
+
+def _export(options: argparse.Namespace) -> int:
+    checkpoint = open_checkpoint(options.checkpoint)
+    plan = Plan.from_json(Path(options.plan).read_text(encoding="utf-8")).for_tensors(checkpoint.infos)
+    path = Path(options.checkpoint)
+    beside = path if path.is_dir() else path.parent if path.name.endswith(".index.json") else None
+    write_quantized(checkpoint, plan.recipes, options.to, options.layout, watched("writing"), beside=beside)
+    found = verify(checkpoint, plan.recipes, options.to, watched("reading again"))
+    wrong = [each for each in found if each.different]
+    quantized = sum(each.recipe != KEEP for each in found)
+    nbytes = open_checkpoint(options.to).nbytes
+    print(f"{options.to}: {quantized} weights quantized, {len(found) - quantized} tensors copied; {checkpoint.nbytes:,} bytes became {nbytes:,}")
+    if wrong:
+        print(f"fp8core: {len(wrong)} tensors do not decode to what was meant, such as {inner(wrong[0].name)}: {wrong[0].different:,} of {wrong[0].count:,} numbers", file=sys.stderr)
+        return 1
+    print(f"read again and decoded: all {sum(each.count for each in found):,} numbers are those that were meant, bit for bit")
+    return 0
+
+
+def watched(what: str) -> Callable[[int, int, str], None] | None:
+    """What shows how many tensors are done, where somebody watches."""
+    show = progress()
+    return None if show is None else lambda done, every, name: show(1 if done + 1 == every else done / every, f"{what} {done + 1} of {every}, {inner(name)}")

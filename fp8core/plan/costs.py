@@ -1,0 +1,117 @@
+"""What each recipe costs each layer: bits, and an error that adds up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from fp8core.checkpoints import Checkpoint
+from fp8core.layers import LayerReport, kind_of, why_not
+from fp8core.models import load_weights
+from fp8core.plan.choose import KEEP, Cost
+from fp8core.recipes import parse_recipe
+from fp8core.sensitivity import Progress, alone, layers_of
+
+CANDIDATES = tuple(f"compressed_tensors_{name}" for name in ("mxfp4", "nvfp4", "w4a16", "mxfp6", "int8", "fp8_block", "fp8_dynamic", "mxfp8"))
+"""Recipes to choose from unless others are named: all of them can be written as a checkpoint."""
+
+_HEADS = ("lm_head", "classifier", "score", "output_projection")
+
+
+def plannable(checkpoint: Checkpoint, *, everything: bool = False) -> list[str]:
+    """Names of the tensors for which a recipe is chosen: matrices, and not those of embeddings and of the head, which most libraries leave in high precision.
+
+    Args:
+        everything: embeddings, the head, convolutions and experts too.
+    """
+    found = []
+    for name, info in checkpoint.infos.items():
+        kind = kind_of(name, info.shape)
+        if why_not(info.shape, kind, info.dtype) or kind == "vector":
+            continue
+        if everything or (kind == "matrix" and not any(word in name.lower() for word in _HEADS)):
+            found.append(name)
+    return found
+
+
+def of_weights(reports: Iterable[LayerReport], *, keep: bool = True) -> list[Cost]:
+    """Costs from an analysis: the error of a layer is its noise-to-signal ratio, 10^(−SQNR / 10), each layer counting once.
+
+    Layers that were not quantized have no costs, and so no choice; layers with an SQNR of NaN cost nothing under a recipe that loses no number, and
+    recipes that lose numbers are left out.
+
+    Args:
+        keep: whether a layer may stay as it is stored.
+    """
+    found = []
+    for layer in reports:
+        if not layer.errors:
+            continue
+        if keep:
+            found.append(Cost(layer.name, KEEP, 8 * layer.nbytes, 0.0))
+        for recipe, error in layer.errors.items():
+            if not error.lost:
+                found.append(Cost(layer.name, recipe, round(error.bits_per_value * error.count), noise_to_signal(error.sqnr_db)))
+    return found
+
+
+def of_rows(rows: Iterable[Mapping], stored: Mapping[str, int], *, keep: bool = True) -> list[Cost]:
+    """The same from the rows of an analysis, as `layers.to_rows` gives them and a CSV file holds them.
+
+    Args:
+        stored: bytes of each layer as it is stored.
+    """
+    found, seen = [], set()
+    for row in rows:
+        if not row["recipe"]:
+            continue
+        if keep and row["layer"] not in seen:
+            found.append(Cost(row["layer"], KEEP, 8 * stored[row["layer"]], 0.0))
+        seen.add(row["layer"])
+        if not int(row["lost"]):
+            found.append(Cost(row["layer"], row["recipe"], round(float(row["bits_per_value"]) * int(row["count"])), noise_to_signal(float(row["sqnr_db"]))))
+    return found
+
+
+def of_model(model: str, recipes: Sequence[str], progress: Progress | None = None, *, keep: bool = True) -> list[Cost]:
+    """Costs of a bundled model: the error of a layer is the noise-to-signal ratio of the model's output when this layer alone is quantized, weights and inputs.
+
+    Args:
+        progress: called with (done, all, layer) before each layer.
+
+    Raises:
+        ValueError: an unknown model or recipe.
+    """
+    layers, weights, found = layers_of(model), load_weights(model), []
+    for done, layer in enumerate(layers):
+        if progress is not None:
+            progress(done, len(layers), layer)
+        info = weights.infos[f"{layer}.weight"]
+        if keep:
+            found.append(Cost(info.name, KEEP, 8 * info.nbytes, 0.0))
+        for recipe in recipes:
+            found.append(Cost(info.name, recipe, stored_bits(info.shape, recipe), noise_to_signal(alone(model, layer, recipe).output_sqnr_db)))
+    return found
+
+
+def stored_bits(shape: tuple[int, ...], recipe: str) -> int:
+    """Bits of a weight under a recipe, scales included, from its shape alone.
+
+    >>> stored_bits((128, 256), "mxfp4") / (128 * 256)
+    4.25
+    """
+    parsed = parse_recipe(recipe)
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    if parsed.scaling is None:
+        return 8 * parsed.nbytes(rows * columns, 0)
+    down, across = (1 if side is None else -(-length // side) for side, length in zip(parsed.scaling.block, (rows, columns), strict=True))
+    return 8 * parsed.nbytes(rows * columns, down * across)
+
+
+def noise_to_signal(sqnr_db: float) -> float:
+    """10^(−SQNR / 10); 0 where nothing was lost or there is nothing to lose.
+
+    >>> noise_to_signal(20.0), noise_to_signal(math.inf)
+    (0.01, 0.0)
+    """
+    return 0.0 if math.isnan(sqnr_db) else 10 ** (-sqnr_db / 10)
