@@ -1,81 +1,17 @@
-"""Which layers suffer?"""
-
-from functools import partial
+"""Which layers suffer, and what to do about it? One model or checkpoint, and the topic that the visitor chose."""
 
 import streamlit as st
 
 from fp8core.checkpoints import CheckpointError
-from fp8core.recipes import RECIPES
-from pages.ui import frame
+from pages.ui import frame, topics
 from pages.ui import layer_reports as work
-from pages.ui.charts import distributions, layers
 from pages.ui.language import tr
 from pages.ui.upload import as_text, uploaded_checkpoint
 
-view = frame.page(__file__, "model", "part", "recipes")
-source = work.choose_source(view, uploaded_checkpoint())
+view = frame.page(__file__, *work.controls())
 try:
-    found = work.reports(source, view.recipes)
+    source = work.choose_source(view, uploaded_checkpoint())
+    view = frame.control("layers_topic")
+    topics.LAYERS[view.layers_topic].draw(view, source)
 except CheckpointError as error:
     st.error(tr("This file cannot be read to its end.") + " " + as_text(str(error)))
-    st.stop()
-
-titles = {recipe: RECIPES[recipe].title for recipe in view.recipes}
-ranked = layers.by_difference(found)
-layer = work.selected_layer(ranked, view.layer)
-if layer is None:
-    st.info(tr("No tensor here is quantized; the table below says why."))
-else:
-    rows = work.summary_rows(found)
-    frame.table(rows, "layers_summary", column_config=work.column_config(rows))
-    view = frame.control("layers_chart")
-    if view.layers_chart == "dots":
-        note = tr(
-            "**What you see:** one line per layer, the most unusual on top. E4M3 reads nearly the same everywhere; INT8 with one scale per tensor falls "
-            "where a layer has outliers, and the share that is flushed to zero says so. Click a point to open its layer below."
-        )
-        frame.figure(layers.dots(found, titles, layer.name), "layers_dots", note, on_select=partial(work.take_point, "layers_dots"), selection_mode="points")
-    elif view.layers_chart == "colours":
-        frame.figure(layers.heat_map(found, titles), "layers_colours", tr("**What you see:** the same numbers as colours. A column of one colour does not care about the layer; a dark cell is a layer that this recipe harms."))
-    else:
-        note = tr("**What you see:** each layer once per recipe. An integer with one scale per tensor loses 6 dB whenever the crest factor doubles; floating point hardly notices. Click a point to open its layer below.")
-        frame.figure(layers.outliers(found, titles, layer.name), "layers_outliers", note, on_select=partial(work.take_point, "layers_outliers"), selection_mode="points")
-
-    st.subheader(f"{as_text(layer.name)}: {' × '.join(map(str, layer.shape))}", anchor=False)
-    left, right = st.columns(2)
-    with left:
-        recipe = frame.control("recipe").recipe
-        picture = distributions.histogram(work.layer_distribution(source, layer.name, recipe), RECIPES[recipe].fmt, axis=tr("|x| / scale"))
-        frame.figure(picture, "layer_histogram", tr("**What you see:** the numbers of this layer, divided by their scale, over the range of the format. What lies left of it becomes zero."))
-        work.link_to_distribution(source, layer, recipe)
-    with right:
-        for column, (name, (value, help)) in zip(st.columns(3), work.facts(layer).items(), strict=True):
-            column.metric(name, value, help=help)
-        frame.figure(distributions.error_by_binade({titles[name]: error for name, error in layer.errors.items()}), "layer_binades", tr(
-            "**What you see:** the precision of small numbers on the left and of large ones on the right. Floating point keeps a plateau; integers lose 6 dB with each halving."
-        ))
-
-    st.subheader(tr("All layers"), anchor=False)
-    rows = work.layer_rows(ranked)
-    frame.table(rows, "layers", column_config=work.column_config(rows), on_select=partial(work.take_row, "layers_table", ranked), selection_mode="single-row")
-
-kept = work.kept_rows(found)
-if kept:
-    st.subheader(tr("Left as they are"), anchor=False)
-    frame.table(kept, "layers_kept")
-frame.explain(
-    tr("Which tensors are left alone?"),
-    tr(
-        "Biases and the gains of normalizations stay in high precision: they are a tiny part of all numbers, and a scale for so few would save nothing. "
-        "A convolution is seen as a matrix with one row per output channel, so that blocks of a scale lie along the sum. "
-        "SQNR of all layers adds energies and noise before it divides, so large layers weigh more."
-    ),
-)
-if source.model:
-    frame.copy_python(f'''
-from fp8core.layers import analyze, summary
-from fp8core.models import load_weights
-
-for s in summary(analyze(load_weights("{source.model}"), {list(view.recipes)})).values():
-    print(f"{{s.recipe:20}} {{s.sqnr_db:6.2f}} dB, worst {{s.worst_sqnr_db:6.2f}} dB in {{s.worst}}, {{s.underflow:.2%}} flushed, {{s.bits_per_value:.3f}} bits")
-''')

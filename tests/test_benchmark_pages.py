@@ -1,6 +1,6 @@
 """The walk over the pages: every control there and back, and rows that can be believed."""
 
-from benchmarks.pages import AGAIN, OPENED, another, places, walk
+from benchmarks.pages import AGAIN, OPENED, another, can_change, places, walk
 
 from pages.ui import cached
 from pages.ui.frame import PAGES
@@ -36,6 +36,9 @@ def test_every_page_is_walked():
 
 def test_another_value_is_legal_and_another():
     for name, control in CONTROLS.items():
+        if not can_change(name):
+            assert name == "checkpoint"  # no folder of checkpoints was named here
+            continue
         for value in [control.default] if isinstance(control, Text) or isinstance(control.default, tuple) else control.listed():
             assert control.checked(another(name, value)) != value
     assert another("size", 1_048_576) < 1_048_576

@@ -13,7 +13,7 @@ CHARTS = sorted(ROOT.glob("pages/ui/charts/*.py"))
 PAGES = [ROOT / "app.py", *sorted(ROOT.glob("pages/*.py"))]
 
 STEM = ("formats", "codec", "rules", "scaling", "recipes", "quantized")
-CHAINS = [(*STEM, "metrics", "layers"), (*STEM, "metrics", "calibration", "gemm", "bench"), (*STEM, "conformance")]
+CHAINS = [(*STEM, "packed"), (*STEM, "metrics", "parts", "layers", "plan"), (*STEM, "metrics", "sensitivity", "plan"), (*STEM, "metrics", "calibration", "gemm", "bench"), (*STEM, "conformance")]
 
 
 def relative(path: Path) -> str:

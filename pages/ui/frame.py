@@ -38,7 +38,7 @@ PAGES: dict[str, Page] = {
     "pages/number.py": Page("One number", "What happens to one number?", ":material/pin:"),
     "pages/distributions.py": Page("Distributions", "What happens to a tensor?", ":material/bar_chart:"),
     "pages/scaling.py": Page("Scaling", "What does the scale do?", ":material/grid_on:"),
-    "pages/layers.py": Page("Layers", "Which layers suffer?", ":material/layers:"),
+    "pages/layers.py": Page("Layers", "Which layers suffer, and what to do about it?", ":material/layers:"),
     "pages/matmul.py": Page("Matrix product", "What survives a product?", ":material/close:"),
     "pages/benchmark.py": Page("Benchmark", "How fast is it here?", ":material/speed:"),
     "pages/conformance.py": Page("Conformance", "Can I trust it?", ":material/verified:"),

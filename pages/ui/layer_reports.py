@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import streamlit as st
 import torch
 
-from fp8core.checkpoints import Checkpoint
+from fp8core.checkpoints import Checkpoint, open_checkpoint
 from fp8core.distributions import Distribution, distribution
-from fp8core.layers import LayerReport, analyze_tensors, as_layer, kind_of, report, summary, to_rows
-from fp8core.metrics import ErrorReport, measure
+from fp8core.layers import LayerReport, Scales, Tiles, analyze_tensors, as_layer, kind_of, report, scales_of, summary, tiles_of, to_rows
 from fp8core.models import MODELS, activations, load_weights
+from fp8core.packed import decoded
 from fp8core.quantized import quantize
 from fp8core.recipes import RECIPES
+from fp8core.te_statistics import blockwise_dynamic_range
 from pages.ui import frame
 from pages.ui.language import tr
+from pages.ui.local import NONE, folder, path_of
 from pages.ui.upload import as_text, upload_key
 from pages.ui.view import View, sources
 
@@ -32,64 +37,96 @@ class Source:
         key: tells two sources apart: model and part, or the sha256 of an uploaded file.
         checkpoint: where weights come from; None where `tensors` are analysed.
         tensors: activations by layer.
-        model: key of `MODELS` where the weights of a bundled model are analysed, empty otherwise.
+        model: key of `MODELS` where a bundled model is analysed, empty otherwise.
+        title: what people call it; text from a stranger where it is a file's name.
+        path: where it lies on this machine, where that is known to the visitor too.
+        most: tensors of more numbers than this are not measured; None for no limit.
+        stored: the checkpoint as it lies in its file, of which `checkpoint` shows the weights decoded; None where that is the same.
     """
 
     key: str
     checkpoint: Checkpoint | None = None
     tensors: dict[str, torch.Tensor] | None = None
     model: str = ""
+    title: str = ""
+    path: Path | None = None
+    most: int | None = MOST_NUMBERS
+    stored: Checkpoint | None = None
 
     @property
     def names(self) -> list[str]:
         """Every tensor, in the source's own order."""
         return list(self.tensors) if self.checkpoint is None else [*self.checkpoint.infos, *self.checkpoint.refused]
 
-    def report(self, name: str) -> LayerReport:
-        """Report on one tensor under no recipe yet."""
+    def report(self, name: str, recipes: Sequence[str] = ()) -> LayerReport:
+        """Report on one tensor under some recipes."""
         if self.checkpoint is None:
-            return next(analyze_tensors({name: self.tensors[name]}, []))
-        return report(self.checkpoint, name, [], most=MOST_NUMBERS)
+            return next(analyze_tensors({name: self.tensors[name]}, recipes))
+        return report(self.checkpoint, name, recipes, most=self.most)
+
+    @property
+    def weights(self) -> Checkpoint:
+        """The checkpoint whose weights a plan is for: that of the model where its activations are analysed."""
+        return load_weights(self.model) if self.checkpoint is None else self.checkpoint
 
     def read(self, name: str) -> torch.Tensor:
-        """Return one tensor in the shape in which it is quantized, 16 bits as float32."""
+        """Return one tensor in the shape in which it is quantized, 16 bits as float32; of a large one its first rows, about MOST_NUMBERS."""
         if self.checkpoint is None:
             return self.tensors[name]
-        x = as_layer(self.checkpoint.read(name), kind_of(name, self.checkpoint.infos[name].shape))
+        info = self.checkpoint.infos[name]
+        rows = max(MOST_NUMBERS // max(info.count // info.shape[0], 1) // 128, 1) * 128 if info.count > MOST_NUMBERS else info.shape[0]
+        x = as_layer(self.checkpoint.read(name, slice(0, rows)), kind_of(name, info.shape))
         return x.float() if x.dtype.itemsize == 2 else x
 
 
+def controls() -> tuple[str, ...]:
+    """Names of the page's controls; checkpoints of this machine are among them where its operator has named a folder."""
+    return ("checkpoint", "model", "part", "recipes") if folder() is not None else ("model", "part", "recipes")
+
+
 def choose_source(view: View, upload: Checkpoint | None) -> Source:
-    """Return what the visitor wants to see: an uploaded file before the model; says so where it is not what the controls say."""
+    """Return what the visitor wants to see: an uploaded file before a checkpoint of this machine, and that before the model; says so where it is not what the controls say.
+
+    Raises:
+        CheckpointError: a checkpoint of this machine that cannot be opened.
+    """
     if upload is not None:
         st.info(tr("These are the tensors of your file {name}. Forget it in the sidebar to come back to the models.").format(name=as_text(upload.filename)))
-        return Source(upload_key(), upload)
+        return Source(upload_key(), decoded(upload), title=upload.filename, stored=upload)
+    if view.checkpoint != NONE and folder() is not None:
+        path = path_of(view.checkpoint)
+        st.info(tr("These are the tensors of {name} on this machine. Choose “none” at the left to come back to the models.").format(name=as_text(view.checkpoint)))
+        stored = _local(str(path), _changed(path))
+        return Source(f"local/{path}/{_changed(path)}", decoded(stored), title=view.checkpoint, path=path, most=None, stored=stored)
+    label = tr(MODELS[view.model].label)
     if view.part == "activations" and MODELS[view.model].inputs:
-        return Source(f"{view.model}/activations", tensors=_activations(view.model))
+        return Source(f"{view.model}/activations", tensors=_activations(view.model), model=view.model, title=label)
     if view.part == "activations":
-        st.info(tr("{model} comes without inputs, so there are no activations: its weights are shown.").format(model=tr(MODELS[view.model].label)))
-    return Source(f"{view.model}/weights", load_weights(view.model), model=view.model)
+        st.info(tr("{model} comes without inputs, so there are no activations: its weights are shown.").format(model=label))
+    return Source(f"{view.model}/weights", load_weights(view.model), model=view.model, title=label)
 
 
 def reports(source: Source, recipes: tuple[str, ...]) -> list[LayerReport]:
     """Return the reports of all tensors under all recipes; a bar names the tensor at work where that takes time.
 
+    What has been measured stays, so that a run that was stopped goes on where it was.
+
     Raises:
         CheckpointError: a damaged tensor.
     """
     kept = _kept(key=f"{source.key}/{recipes!r}")
-    place, shown = st.empty(), time.monotonic()
+    place, started = st.empty(), time.monotonic()
     if kept:
         return kept
-    names, found = source.names, []
+    names, found, shown = source.names, [], started
     try:
         for done, name in enumerate(names):
             if time.monotonic() - shown > 0.15:
-                place.progress(done / len(names), tr("Layer {number} of {all}: {name}").format(number=done + 1, all=len(names), name=as_text(name)))
                 shown = time.monotonic()
-            layer = _layer(key=f"{source.key}/{name}", _name=name, _source=source)
-            errors = {recipe: _error(key=f"{source.key}/{recipe}/{name}", _name=name, _recipe=recipe, _source=source) for recipe in recipes} if layer.statistics else {}
-            found.append(replace(layer, errors=errors))
+                rest = (shown - started) / done * (len(names) - done) if done else 0
+                words = tr("Layer {number} of {all}, about {seconds} s left: {name}") if rest > 5 else tr("Layer {number} of {all}: {name}")
+                place.progress(done / len(names), words.format(number=done + 1, all=len(names), name=as_text(name), seconds=round(rest)))
+            found.append(_measured(source, name, recipes))
     finally:
         place.empty()
     kept[:] = found
@@ -150,6 +187,23 @@ def facts(layer: LayerReport) -> dict[str, tuple[str, str]]:
     }
 
 
+def block_facts(source: Source, name: str, recipe: str) -> dict[str, tuple[str, str]]:
+    """What the blocks of a layer look like under a recipe: value and explanation by name."""
+    span, scales = _blocks(source.key, name, recipe, source)
+    help = tr("Of the {count:,} scales of this recipe, which decoding multiplies with.").format(count=scales.count)
+    return {
+        tr("block binades"): (f"{span:.1f}", tr("The same within 32 neighbours of a row, where it is most: what one scale of a block has to span.")),
+        tr("scale, smallest"): (f"{scales.smallest:.3g}", help),
+        tr("scale, largest"): (f"{scales.largest:.3g}", help),
+        tr("scale, std / mean"): (f"{scales.spread:.3g}", tr("Standard deviation over mean: 0 where one scale would do for all.")),
+    }
+
+
+def tiles(source: Source, name: str, recipe: str) -> Tiles:
+    """The error of a layer under a recipe, in tiles."""
+    return _tiles(source.key, name, recipe, source)
+
+
 def column_config(rows: list[dict]) -> dict:
     """Two decimals for every column of fractions."""
     fractions = {key for row in rows for key, value in row.items() if isinstance(value, float)}
@@ -191,18 +245,46 @@ def _kept(key: str) -> list[LayerReport]:
     return []
 
 
-@st.cache_resource(max_entries=1024, show_spinner=False)
-def _layer(key: str, _name: str, _source: Source) -> LayerReport:
-    with _slots():
-        return _source.report(_name)
+def _measured(source: Source, name: str, recipes: tuple[str, ...]) -> LayerReport:
+    """The report of one tensor; what is known of it is not measured again, and all that is not in one reading."""
+    layers, errors = _store()
+    missing = [recipe for recipe in recipes if (source.key, name, recipe) not in errors]
+    layer = layers.get((source.key, name))
+    if layer is None or (layer.statistics is not None and missing):
+        with _slots():
+            layer = source.report(name, missing)
+        for recipe, error in layer.errors.items():
+            errors[source.key, name, recipe] = replace(error, code_histogram=error.code_histogram[:0].copy())
+        layers[source.key, name] = layer = replace(layer, errors={})
+    return replace(layer, errors={recipe: errors[source.key, name, recipe] for recipe in recipes} if layer.statistics is not None else {})
 
 
-@st.cache_resource(max_entries=4096, show_spinner=False)
-def _error(key: str, _name: str, _recipe: str, _source: Source) -> ErrorReport:
-    x = _source.read(_name)
-    with _slots():
-        error = measure(x, quantize(x, _recipe))
-    return replace(error, code_histogram=error.code_histogram[:0].copy())
+class _Bounded(OrderedDict):
+    """A dict that forgets what was put in first."""
+
+    def __init__(self, most: int):
+        super().__init__()
+        self._most = most
+
+    def __setitem__(self, key, value) -> None:
+        super().__setitem__(key, value)
+        while len(self) > self._most:
+            self.popitem(last=False)
+
+
+@st.cache_resource(show_spinner=False)
+def _store() -> tuple[_Bounded, _Bounded]:
+    """What is known of tensors, by source and name, and of their errors, by source, name and recipe; shared by all sessions."""
+    return _Bounded(16_384), _Bounded(65_536)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _local(path: str, changed: float) -> Checkpoint:
+    return open_checkpoint(path)
+
+
+def _changed(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
@@ -210,6 +292,20 @@ def _distribution(key: str, name: str, recipe: str, _source: Source) -> Distribu
     x = _source.read(name)
     with _slots():
         return distribution(x, quantize(x, recipe), scaled=True)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _blocks(key: str, name: str, recipe: str, _source: Source) -> tuple[float, Scales]:
+    x = _source.read(name)
+    with _slots():
+        return blockwise_dynamic_range(torch.where(x.isfinite(), x, 0.0)), scales_of(quantize(x, recipe, seed=0))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _tiles(key: str, name: str, recipe: str, _source: Source) -> Tiles:
+    x = _source.read(name)
+    with _slots():
+        return tiles_of(x, quantize(x, recipe, seed=0))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

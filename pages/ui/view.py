@@ -19,12 +19,14 @@ from fp8core.formats import FAMILIES, FORMATS
 from fp8core.gemm import ACCUMULATORS, BACKENDS
 from fp8core.models import MODELS, load_weights
 from fp8core.number import explain
+from fp8core.plan import CANDIDATES, parse_line
 from fp8core.recipes import LIBRARIES, RECIPES
 from fp8core.reinterpret import PAIRS
 from fp8core.rotation import ROTATIONS
 from fp8core.rules import GENERIC_RULES
 from fp8core.samples import SAMPLES
 from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES
+from pages.ui.local import NONE, checkpoints
 
 VERSION = "1"
 
@@ -193,6 +195,8 @@ _PATTERN_HELP = (
 TWO_LEVEL_RECIPES = tuple(name for name, recipe in RECIPES.items() if recipe.scaling and recipe.scaling.block == (1, 16) and recipe.scaling.scale_format == "e4m3fn_float32" and not recipe.rotation)
 _CALIBRATED_ON = {"activations": "inputs of a layer", "tensor": "the tensor at the left"}
 _MEASURES = {"run": "one size", "pays": "where does FP8 pay?", "roofline": "roofline"}
+_LAYERS_TOPICS = {"suffer": "which layers suffer", "products": "what-if: products", "model": "the whole model", "plan": "a plan, and its export", "logs": "training logs"}
+_BUDGETS = (3.5, 4.0, 4.25, 4.5, 4.75, 5, 5.5, 6, 6.5, 7, 8, 8.25, 9, 10, 12, 16)
 _LAYERS_CHARTS = {"dots": "layer by layer", "colours": "table of colours", "outliers": "outliers"}
 
 
@@ -239,8 +243,13 @@ class View:
     zoom: int = choice(1, (1, 4, 16, 64), "Zoom", "Picture", "Show only the middle part of the axis.", lambda n: f"× {n}", "buttons")
     number: str = text("0.1", 40, "Number", "Number", "A decimal such as 0.1 or -3e-5, a fraction such as 1/3, a power such as 2^-9, inf, nan, or a code such as 0x5E.", _read_number)
     model: str = choice("minilm", tuple(MODELS), "Model", "Model", "Small real models that come with this project.", lambda key: MODELS[key].label)
+    checkpoint: str = choice(NONE, checkpoints, "Checkpoint on this machine", "Model", "What lies in the folder that was named when this dashboard was started. It takes the place of the model.")
     layer: str = text("", 200, "Layer", "Model")
     part: str = choice("weights", ("weights", "activations"), "Part", "Model", "Weights, or the inputs of each layer on real data that come with the model.", _sentence, "buttons")
+    layers_topic: str = choice("suffer", tuple(_LAYERS_TOPICS), "Topic", "Picture", "", _LAYERS_TOPICS.__getitem__, "buttons")
+    candidates: tuple[str, ...] = choices(CANDIDATES, tuple(RECIPES), "To choose from", "Plan", "Recipes that the plan may give to a layer. A layer may also stay as it is stored.", recipe_title)
+    bits: float = choice(5, _BUDGETS, "Bits per weight", "Plan", "At most so many, scales included, over all layers of the plan.", lambda b: f"{b:g}", "slider")
+    plan: str = text("", 2000, "Plan", "Plan", "One recipe per layer, in order; *3 stands for three layers in a row, keep for a layer that stays as it is.", parse_line, "is not a plan: names of recipes or keep, separated by commas, each with * and a number where several layers follow")
     layers_chart: str = choice("dots", tuple(_LAYERS_CHARTS), "Picture", "Picture", "", _LAYERS_CHARTS.__getitem__, "buttons")
     recipes: tuple[str, ...] = choices(("tensor_e4m3", "mxfp8_e4m3", "nvfp4", "int8_tensor"), tuple(RECIPES), "Recipes", "Recipe", "Compared in this order. A recipe is a number format together with a way to scale.", recipe_title)
     pair_of_own: str = choice("none", ("none", "added"), "A pair of your own", "Recipe", "Any number format with any scaling, compared beside the recipes.", _sentence, "buttons")

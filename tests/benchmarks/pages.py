@@ -36,15 +36,15 @@ from streamlit.testing.v1.util import patch_config_options
 
 from pages.ui.cached import prepare_server
 from pages.ui.frame import PAGES
-from pages.ui.view import CONTROLS, Choices, Text, View
+from pages.ui.view import CONTROLS, Choice, Choices, Text, View
 
 ROOT = Path(__file__).resolve().parents[2]
 GOAL_MS = 150
 LONGEST_RUN_SECONDS = 300
 OPENED, AGAIN = "(opened)", "(again)"
 _WIDGETS = ("selectbox", "select_slider", "segmented_control", "multiselect", "text_input")
-_WITH_TOPICS = "pages/scaling.py"
-_TEXTS = {"pattern": "e3m4b3fn", "number": "1/3", "peaks": "B200:gb_per_s=4000.0"}
+_TOPICS = {"pages/scaling.py": "topic", "pages/layers.py": "layers_topic"}
+_TEXTS = {"pattern": "e3m4b3fn", "number": "1/3", "peaks": "B200:gb_per_s=4000.0", "plan": "mxfp4*2,keep"}
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Row:
 
 
 def places() -> dict[str, tuple[str, dict[str, str]]]:
-    """Every page by name: its file and what a link to it says; the one with topics once for each, as each has controls of its own."""
-    single = {Path(path).stem: (path, {}) for path in PAGES if path != _WITH_TOPICS}
-    return single | {f"{Path(_WITH_TOPICS).stem}/{topic}": (_WITH_TOPICS, {"topic": topic}) for topic in CONTROLS["topic"].listed()}
+    """Every page by name: its file and what a link to it says; those of `_TOPICS` once for each topic, as each has controls of its own."""
+    single = {Path(path).stem: (path, {}) for path in PAGES if path not in _TOPICS}
+    return single | {f"{Path(path).stem}/{topic}": (path, {control: topic}) for path, control in _TOPICS.items() for topic in CONTROLS[control].listed()}
 
 
 def walk(page: str, size: int) -> Iterator[Row]:
@@ -74,6 +74,8 @@ def walk(page: str, size: int) -> Iterator[Row]:
     yield measured(app, page, size, OPENED)
     yield measured(app, page, size, AGAIN)
     for name in shown(app):
+        if not can_change(name):
+            continue
         before = getattr(app.session_state["frame_view"], name)
         for value in (another(name, before), before):
             shown(app)[name].set_value(list(value) if isinstance(value, tuple) else value)
@@ -124,6 +126,11 @@ def lookups() -> tuple[int, int]:
 def shown(app: AppTest) -> dict[str, Any]:
     """The widgets of shared controls that the last run drew."""
     return {widget.key: widget for kind in _WIDGETS for widget in app.get(kind) if widget.key in CONTROLS}
+
+
+def can_change(name: str) -> bool:
+    """Whether a control has more than one legal value here."""
+    return not isinstance(CONTROLS[name], Choice) or len(CONTROLS[name].listed()) > 1
 
 
 def another(name: str, value: Any) -> Any:

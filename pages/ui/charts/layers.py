@@ -6,9 +6,10 @@ import html
 import math
 import statistics
 
+import numpy as np
 import plotly.graph_objects as go
 
-from fp8core.layers import LayerReport
+from fp8core.layers import LayerReport, Tiles
 from pages.ui import theme
 from pages.ui.charts import parts
 from pages.ui.language import tr
@@ -111,6 +112,17 @@ def outliers(reports: list[LayerReport], titles: dict[str, str], selected: str =
         "height": 480, "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}, "clickmode": "event+select",
     }  # fmt: skip
     return go.Figure(traces, layout)
+
+
+def tiles(found: Tiles) -> go.Figure:
+    """Draw the SQNR of a layer tile by tile, rows downwards as in the matrix."""
+    down, across = found.side
+    cells = {
+        "type": "heatmap", "z": np.where(np.isfinite(found.sqnr_db), found.sqnr_db, np.nan), "x0": across / 2, "dx": across, "y0": down / 2, "dy": down, "colorscale": theme.SEQUENTIAL,
+        "customdata": 100 * found.underflow, "hovertemplate": tr("row %{y:.0f}, column %{x:.0f}: %{z:.1f} dB, underflow %{customdata:.2f} %") + "<extra></extra>", "colorbar": {"title": {"text": tr("SQNR (dB)")}},
+    }  # fmt: skip
+    layout = {"xaxis": {"title": tr("column, inputs of the layer"), "showgrid": False}, "yaxis": {"title": tr("row, outputs of the layer"), "autorange": "reversed", "showgrid": False}, "height": 380}
+    return go.Figure([cells], layout)
 
 
 def short(name: str, most: int = 40) -> str:

@@ -1,0 +1,186 @@
+"""Plans for a page: costs, the choice for a budget, changes by hand, files, and the quantized checkpoint itself."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from fp8core.packed import LAYOUTS, verify, write_quantized
+from fp8core.packed.writing import check
+from fp8core.plan import KEEP, Chosen, Cost, Plan, choose, from_line, of_weights, plannable, to_line
+from pages.ui import frame, layer_reports, whole_models
+from pages.ui.language import tr
+from pages.ui.layer_reports import Source
+from pages.ui.upload import as_text
+from pages.ui.view import View
+
+MOST_NBYTES = 300_000_000  # of a checkpoint that is written for a download
+_EDITOR = "plans_editor"
+
+
+def tensors(source: Source) -> list[str]:
+    """The tensors that a plan is for; all matrices where only embeddings and heads are left."""
+    checkpoint = source.weights
+    return plannable(checkpoint) or plannable(checkpoint, everything=True)
+
+
+def measured(source: Source) -> bool:
+    """Whether errors are measured on the model's output, and not only on weights."""
+    return bool(source.model) and set(tensors(source)) == {f"{layer}.weight" for layer in whole_models.layers_of(source.model)}
+
+
+def costs(source: Source, candidates: Sequence[str]) -> list[Cost]:
+    """What each candidate costs each layer."""
+    if measured(source):
+        return whole_models.costs(source.model, candidates)
+    wanted = set(tensors(source))
+    weights = source if source.checkpoint is not None else Source(f"{source.model}/weights", source.weights, model=source.model, title=source.title)
+    return of_weights(report for report in layer_reports.reports(weights, tuple(candidates)) if report.name in wanted)
+
+
+def chosen(view: View, source: Source, found: Sequence[Cost]) -> tuple[dict[str, str], bool]:
+    """Return the recipes of the plan, and whether they were chosen by hand: those in the link, or else the best that the budget can buy.
+
+    Raises:
+        ValueError: a budget that is too small.
+    """
+    names = list(dict.fromkeys(cost.layer for cost in found))
+    if view.plan:
+        try:
+            return from_line(view.plan, names), True
+        except ValueError as error:
+            st.warning(tr("The plan in this link is not for these layers: {reason}. The best one for the budget is shown.").format(reason=as_text(str(error))))
+    return dict(best(view, source, found).recipes), False
+
+
+def best(view: View, source: Source, found: Sequence[Cost]) -> Chosen:
+    """The best choice for the budget; raises as `chosen` does."""
+    count = weights_of(source, found)
+    try:
+        return choose(found, view.bits * count)
+    except ValueError as error:
+        least = sum(min(cost.nbits for cost in found if cost.layer == layer) for layer in {cost.layer for cost in found}) / count
+        raise ValueError(tr("{bits:g} bits per weight are too few: these recipes need {least:.2f} at least.").format(bits=view.bits, least=least)) from error
+
+
+def weights_of(source: Source, found: Sequence[Cost]) -> int:
+    """How many weights a plan is for."""
+    return sum(source.weights.infos[name].count for name in {cost.layer for cost in found})
+
+
+def total(found: Sequence[Cost], recipes: Mapping[str, str]) -> tuple[int, float | None]:
+    """Bits and error of a plan; the error is None where a recipe was put in by hand that is not among the candidates."""
+    known = {(cost.layer, cost.recipe): cost for cost in found}
+    picked = [known.get(each) for each in recipes.items()]
+    if None in picked:
+        return 0, None
+    return sum(cost.nbits for cost in picked), sum(cost.error for cost in picked)
+
+
+def table(source: Source, found: Sequence[Cost], recipes: dict[str, str], candidates: Sequence[str]) -> None:
+    """Draw the plan as a table in which recipes can be changed; changes go into the link."""
+    known = {(cost.layer, cost.recipe): cost for cost in found}
+    rows = [
+        {
+            tr("layer"): name, tr("shape"): "×".join(map(str, source.weights.infos[name].shape)), tr("recipe"): recipe or tr("as stored"),
+            tr("bits"): known[name, recipe].nbits / source.weights.infos[name].count, tr("error"): known[name, recipe].error,
+        }
+        for name, recipe in recipes.items() if (name, recipe) in known
+    ]  # fmt: skip
+    options = [tr("as stored"), *candidates]
+    st.data_editor(
+        rows, key=f"{_EDITOR}_{hash(to_line(recipes))}", hide_index=True, disabled=[tr("layer"), tr("shape"), tr("bits"), tr("error")], on_change=_take_edit, args=(f"{_EDITOR}_{hash(to_line(recipes))}", recipes),
+        column_config={
+            tr("recipe"): st.column_config.SelectboxColumn(options=options, required=True), tr("bits"): st.column_config.NumberColumn(format="%.3f"),
+            tr("error"): st.column_config.NumberColumn(format="%.2e", help=tr("The layer's share of the whole error: its noise-to-signal ratio.")),
+        },
+    )  # fmt: skip
+
+
+def _take_edit(key: str, recipes: dict[str, str]) -> None:
+    names, changed = list(recipes), dict(recipes)
+    for row, values in st.session_state[key]["edited_rows"].items():
+        recipe = values.get(tr("recipe"))
+        if recipe is not None:
+            changed[names[int(row)]] = KEEP if recipe == tr("as stored") else recipe
+    _take(changed)
+
+
+def _take(recipes: Mapping[str, str]) -> None:
+    try:
+        frame.change(plan=to_line(recipes))
+    except ValueError:
+        st.toast(tr("This plan is too long for a link, so that it was not taken: save it as a file, and change that."))
+
+
+def open_file(names: Sequence[str]) -> None:
+    """Draw the field that opens a plan from a file."""
+    st.file_uploader(tr("Open a plan"), type=["json"], key="plans_file", on_change=_take_file, args=(tuple(names),), max_upload_size=5)
+    if error := st.session_state.pop("plans_error", None):
+        st.error(tr("This plan was not opened.") + " " + as_text(error))
+
+
+def _take_file(names: tuple[str, ...]) -> None:
+    file = st.session_state["plans_file"]
+    if file is None:
+        return
+    try:
+        plan = Plan.from_json(file.getvalue().decode("utf-8", errors="replace")).for_tensors(names)
+        _take({name: plan.recipes.get(name, KEEP) for name in names})
+    except ValueError as error:
+        st.session_state["plans_error"] = str(error)
+
+
+def forget() -> None:
+    """Callback: go back to the plan that the budget buys."""
+    frame.change(plan="")
+
+
+def refusal(source: Source, recipes: Mapping[str, str], layout: str) -> str:
+    """Say why the checkpoint cannot be written so; an empty text where it can."""
+    try:
+        check(_stored(source), recipes, layout)
+    except ValueError as error:
+        return str(error)
+    if source.weights.nbytes > MOST_NBYTES and source.path is None:
+        return tr("{size:,.0f} MB are more than the {most:,.0f} MB that are written for a download.").format(size=source.weights.nbytes / 1e6, most=MOST_NBYTES / 1e6)
+    return ""
+
+
+def written(source: Source, recipes: Mapping[str, str], layout: str) -> tuple[bytes, str]:
+    """Write the quantized checkpoint, read it again and compare -> a zip archive, and what was found, translated."""
+    checkpoint, bar = _stored(source), st.progress(0.0, tr("writing"))
+    try:
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place) / "quantized"
+            beside = source.path if source.path is not None and source.path.is_dir() else None
+            write_quantized(checkpoint, recipes, folder, layout, lambda done, every, name: bar.progress(done / every / 2, tr("writing") + " " + as_text(name)), beside=beside)
+            found = verify(checkpoint, recipes, folder, lambda done, every, name: bar.progress(0.5 + done / every / 2, tr("reading again") + " " + as_text(name)))
+            data = io.BytesIO()
+            with zipfile.ZipFile(data, "w") as archive:  # nothing in it gets smaller by packing
+                for path in sorted(folder.iterdir()):
+                    archive.write(path, path.name)
+    finally:
+        bar.empty()
+    wrong = [each for each in found if each.different]
+    if wrong:
+        raise RuntimeError(f"{wrong[0].name}: {wrong[0].different} of {wrong[0].count} numbers do not decode to what was meant")
+    words = tr("{quantized} weights quantized, {copied} tensors copied, {before:.1f} MB became {after:.1f} MB. Read again and decoded: all {count:,} numbers are those that this page shows, bit for bit.")
+    quantized = sum(bool(each.recipe) for each in found)
+    return data.getvalue(), words.format(quantized=quantized, copied=len(found) - quantized, before=checkpoint.nbytes / 1e6, after=len(data.getvalue()) / 1e6, count=sum(each.count for each in found))
+
+
+def _stored(source: Source):
+    """The checkpoint as it lies in its file: where it is quantized already, that has to be seen."""
+    return source.stored or source.weights
+
+
+def layouts() -> list[str]:
+    """Keys of the ways to store a checkpoint."""
+    return list(LAYOUTS)
+
