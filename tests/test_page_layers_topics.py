@@ -17,7 +17,7 @@ from fp8core.checkpoints import open_checkpoint
 from fp8core.layers import analyze
 from fp8core.models import load_weights
 from fp8core.packed import decoded
-from fp8core.plan import CANDIDATES, choose, of_model, to_line
+from fp8core.plan import CANDIDATES, cheapest, choose, of_model, to_line, uniform
 from fp8core.sensitivity import end_to_end, layers_of, pairs_of, what_if
 from pages.ui import html_report, layer_reports, local
 from pages.ui.view import View
@@ -84,6 +84,18 @@ def test_the_plan_is_the_best_that_the_budget_buys():
     assert float(accuracy) == pytest.approx(end_to_end("digits", wanted.recipes).metrics["accuracy"], abs=1e-4)
 
 
+def test_the_other_budgets():
+    costs, layers = of_model("digits", [*CANDIDATES, "mxfp4"]), layers_of("digits")
+    app = open_page(**DIGITS, layers_topic="plan", budget="error", ceiling="30")
+    wanted = cheapest([cost for cost in costs if cost.recipe != "mxfp4"], 10 ** (-30 / 10))
+    assert float(app.metric[1].value) == pytest.approx(wanted.error, rel=0.01)
+    assert float(app.metric[0].value) == pytest.approx(wanted.nbits / sum(load_weights("digits").infos[f"{layer}.weight"].count for layer in layers), abs=1e-3)
+    assert wanted.error <= 1e-3
+    app = open_page(**DIGITS, layers_topic="plan", budget="same", recipe="mxfp4")
+    assert float(app.metric[1].value) == pytest.approx(uniform(costs, "mxfp4").error, rel=0.01)
+    assert float(app.metric[3].value) == pytest.approx(end_to_end("digits", dict.fromkeys(layers, "mxfp4")).metrics["accuracy"], abs=1e-4)
+
+
 def test_a_plan_in_the_link_is_shown_and_a_bad_one_is_named():
     line = "compressed_tensors_mxfp8*2,keep"
     app = open_page(**DIGITS, layers_topic="plan", plan=line)
@@ -125,6 +137,21 @@ def test_a_plan_comes_from_a_file():
     assert app.query_params["plan"] == "compressed_tensors_mxfp8,keep*2"
     app = upload(app, "plan.json", b"{", "plans_file")
     assert "a plan is JSON" in app.error[0].value
+
+
+@pytest.mark.parametrize(("topic", "job"), [("suffer", "digits/weights/('int8_tensor', 'mxfp4')"), ("products", "products/digits/('int8_tensor', 'mxfp4')"), ("plan", f"costs/digits/{CANDIDATES!r}")])
+def test_what_was_stopped_stays_so_until_it_may_go_on(topic, job):
+    layer_reports._kept.clear()
+    app = open_page(**DIGITS, layers_topic=topic)
+    whole = len(app.dataframe)
+    app.session_state["progress_stopped"], app.session_state["progress_partly"] = job, []
+    layer_reports._kept.clear()
+    app.run()
+    assert not app.exception
+    assert f"Stopped: 0 of {10 if topic == 'suffer' else 3} layers are shown." in app.info[0].value
+    assert bool(app.button(key="progress_go_on"))
+    app.button(key="progress_go_on").click().run()
+    assert len(app.dataframe) == whole
 
 
 @pytest.fixture

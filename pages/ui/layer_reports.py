@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from fp8core.te_statistics import blockwise_dynamic_range
 from pages.ui import frame
 from pages.ui.language import tr
 from pages.ui.local import NONE, folder, path_of
+from pages.ui.progress import one_by_one
 from pages.ui.upload import as_text, upload_key
 from pages.ui.view import View, sources
 
@@ -107,30 +107,19 @@ def choose_source(view: View, upload: Checkpoint | None) -> Source:
 
 
 def reports(source: Source, recipes: tuple[str, ...]) -> list[LayerReport]:
-    """Return the reports of all tensors under all recipes; a bar names the tensor at work where that takes time.
-
-    What has been measured stays, so that a run that was stopped goes on where it was.
+    """Return the reports of all tensors under all recipes, of those that were measured where the visitor has stopped that.
 
     Raises:
         CheckpointError: a damaged tensor.
     """
-    kept = _kept(key=f"{source.key}/{recipes!r}")
-    place, started = st.empty(), time.monotonic()
-    if kept:
-        return kept
-    names, found, shown = source.names, [], started
-    try:
-        for done, name in enumerate(names):
-            if time.monotonic() - shown > 0.15:
-                shown = time.monotonic()
-                rest = (shown - started) / done * (len(names) - done) if done else 0
-                words = tr("Layer {number} of {all}, about {seconds} s left: {name}") if rest > 5 else tr("Layer {number} of {all}: {name}")
-                place.progress(done / len(names), words.format(number=done + 1, all=len(names), name=as_text(name), seconds=round(rest)))
-            found.append(_measured(source, name, recipes))
-    finally:
-        place.empty()
-    kept[:] = found
-    return found
+    job = f"{source.key}/{recipes!r}"
+    kept = _kept(key=job)
+    if not kept:
+        found = one_by_one(job, source.names, lambda name: _measured(source, name, recipes))
+        if len(found) < len(source.names):
+            return found
+        kept[:] = found
+    return kept
 
 
 def selected_layer(layers: list[LayerReport], name: str) -> LayerReport | None:

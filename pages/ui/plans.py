@@ -12,7 +12,7 @@ import streamlit as st
 
 from fp8core.packed import LAYOUTS, verify, write_quantized
 from fp8core.packed.writing import check
-from fp8core.plan import KEEP, Chosen, Cost, Plan, choose, from_line, of_weights, plannable, to_line
+from fp8core.plan import KEEP, Chosen, Cost, Plan, cheapest, choose, from_line, of_weights, plannable, to_line, uniform
 from pages.ui import frame, layer_reports, whole_models
 from pages.ui.language import tr
 from pages.ui.layer_reports import Source
@@ -35,19 +35,22 @@ def measured(source: Source) -> bool:
 
 
 def costs(source: Source, candidates: Sequence[str]) -> list[Cost]:
-    """What each candidate costs each layer."""
+    """What each candidate costs each layer; nothing more is drawn while the visitor has stopped that."""
     if measured(source):
         return whole_models.costs(source.model, candidates)
     wanted = set(tensors(source))
     weights = source if source.checkpoint is not None else Source(f"{source.model}/weights", source.weights, model=source.model, title=source.title)
-    return of_weights(report for report in layer_reports.reports(weights, tuple(candidates)) if report.name in wanted)
+    found = layer_reports.reports(weights, tuple(candidates))
+    if len(found) < len(weights.names):
+        st.stop()
+    return of_weights(report for report in found if report.name in wanted)
 
 
 def chosen(view: View, source: Source, found: Sequence[Cost]) -> tuple[dict[str, str], bool]:
     """Return the recipes of the plan, and whether they were chosen by hand: those in the link, or else the best that the budget can buy.
 
     Raises:
-        ValueError: a budget that is too small.
+        ValueError: a budget that is too small, or a recipe for all layers under which one loses numbers.
     """
     names = list(dict.fromkeys(cost.layer for cost in found))
     if view.plan:
@@ -60,6 +63,10 @@ def chosen(view: View, source: Source, found: Sequence[Cost]) -> tuple[dict[str,
 
 def best(view: View, source: Source, found: Sequence[Cost]) -> Chosen:
     """The best choice for the budget; raises as `chosen` does."""
+    if view.budget == "same":
+        return uniform(found, view.recipe)
+    if view.budget == "error":
+        return cheapest(found, 10 ** (-view.ceiling / 10) * (1 if measured(source) else len({cost.layer for cost in found})))
     count = weights_of(source, found)
     try:
         return choose(found, view.bits * count)

@@ -196,7 +196,8 @@ TWO_LEVEL_RECIPES = tuple(name for name, recipe in RECIPES.items() if recipe.sca
 _CALIBRATED_ON = {"activations": "inputs of a layer", "tensor": "the tensor at the left"}
 _MEASURES = {"run": "one size", "pays": "where does FP8 pay?", "roofline": "roofline"}
 _LAYERS_TOPICS = {"suffer": "which layers suffer", "products": "what-if: products", "model": "the whole model", "plan": "a plan, and its export", "logs": "training logs"}
-_BUDGETS = (3.5, 4.0, 4.25, 4.5, 4.75, 5, 5.5, 6, 6.5, 7, 8, 8.25, 9, 10, 12, 16)
+_BUDGETS = {"bits": "bits per weight", "error": "an error ceiling", "same": "one recipe for all"}
+_BITS = (3.5, 4.0, 4.25, 4.5, 4.75, 5, 5.5, 6, 6.5, 7, 8, 8.25, 9, 10, 12, 16)
 _LAYERS_CHARTS = {"dots": "layer by layer", "colours": "table of colours", "outliers": "outliers"}
 
 
@@ -248,7 +249,9 @@ class View:
     part: str = choice("weights", ("weights", "activations"), "Part", "Model", "Weights, or the inputs of each layer on real data that come with the model.", _sentence, "buttons")
     layers_topic: str = choice("suffer", tuple(_LAYERS_TOPICS), "Topic", "Picture", "", _LAYERS_TOPICS.__getitem__, "buttons")
     candidates: tuple[str, ...] = choices(CANDIDATES, tuple(RECIPES), "To choose from", "Plan", "Recipes that the plan may give to a layer. A layer may also stay as it is stored.", recipe_title)
-    bits: float = choice(5, _BUDGETS, "Bits per weight", "Plan", "At most so many, scales included, over all layers of the plan.", lambda b: f"{b:g}", "slider")
+    budget: str = choice("bits", tuple(_BUDGETS), "Budget", "Plan", "The least error that so many bits can buy; the fewest bits that keep the error below a ceiling; or one recipe for all matrices. Normalizations, embeddings and the head stay as they are in each case.", _BUDGETS.__getitem__)
+    bits: float = choice(5, _BITS, "Bits per weight", "Plan", "At most so many, scales included, over all layers of the plan.", lambda b: f"{b:g}", "slider")
+    ceiling: int = choice(20, (5, 10, 15, 20, 25, 30, 35, 40, 50), "SQNR at least (dB)", "Plan", "Predicted, of the model's output where the model can be run, and else of the layers' mean noise-to-signal ratio.", widget="slider")
     plan: str = text("", 2000, "Plan", "Plan", "One recipe per layer, in order; *3 stands for three layers in a row, keep for a layer that stays as it is.", parse_line, "is not a plan: names of recipes or keep, separated by commas, each with * and a number where several layers follow")
     layers_chart: str = choice("dots", tuple(_LAYERS_CHARTS), "Picture", "Picture", "", _LAYERS_CHARTS.__getitem__, "buttons")
     recipes: tuple[str, ...] = choices(("tensor_e4m3", "mxfp8_e4m3", "nvfp4", "int8_tensor"), tuple(RECIPES), "Recipes", "Recipe", "Compared in this order. A recipe is a number format together with a way to scale.", recipe_title)

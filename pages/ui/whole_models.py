@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -14,7 +13,7 @@ from fp8core.plan.costs import noise_to_signal
 from fp8core.sensitivity import Growth, Outcome, ProductReport, Sensitivity
 from pages.ui.language import tr
 from pages.ui.layer_reports import Source
-from pages.ui.upload import as_text
+from pages.ui.progress import one_by_one
 
 NEEDS_INPUTS = "This needs a model that can be run: a bundled one with inputs, at the left."
 
@@ -28,12 +27,12 @@ def runnable(source: Source) -> bool:
 
 
 def products(source: Source, recipes: Sequence[str]) -> list[ProductReport]:
-    """Every layer's product under every recipe, layer by layer, with a bar while they are computed; none of a source without inputs."""
+    """Every layer's product under every recipe, layer by layer; none of a source without inputs."""
     if source.model and MODELS[source.model].inputs:
         key, pairs = source.model, _pairs(source.model)
     else:
         key, pairs = source.key, Captured(source)
-    found = _each(list(pairs), lambda layer: _products(key, layer, tuple(recipes), pairs))
+    found = one_by_one(f"products/{key}/{recipes!r}", list(pairs), lambda layer: _products(key, layer, tuple(recipes), pairs))
     return [report for layer in found for report in layer]
 
 
@@ -77,13 +76,13 @@ def uniform_outcome(model: str, recipe: str) -> Outcome:
 
 
 def sensitivities(model: str, recipe: str) -> list[Sensitivity]:
-    """Each layer alone, and all but it, with a bar while they are computed."""
+    """Each layer alone, and all but it."""
     layers = sensitivity.layers_of(model)
 
     def one(layer: str) -> Sensitivity:
         return Sensitivity(layer, _alone(model, layer, recipe), outcome(model, {each: recipe for each in layers if each != layer}))
 
-    return _each(list(layers), one)
+    return one_by_one(f"sensitivities/{model}/{recipe}", layers, one)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -93,7 +92,7 @@ def growth(model: str, recipe: str) -> list[Growth]:
 
 
 def costs(model: str, recipes: Sequence[str]) -> list[Cost]:
-    """What each recipe costs each layer, as `plan.of_model` says, with a bar while they are measured."""
+    """What each recipe costs each layer, as `plan.of_model` says; nothing more is drawn while the visitor has stopped that."""
     weights = load_weights(model)
 
     def one(layer: str) -> list[Cost]:
@@ -101,23 +100,11 @@ def costs(model: str, recipes: Sequence[str]) -> list[Cost]:
         kept = Cost(info.name, KEEP, 8 * info.nbytes, 0.0)
         return [kept, *(Cost(info.name, recipe, stored_bits(info.shape, recipe), noise_to_signal(_alone(model, layer, recipe).output_sqnr_db)) for recipe in recipes)]
 
-    return [cost for layer in _each(list(sensitivity.layers_of(model)), one) for cost in layer]
-
-
-def _each(layers: list[str], work: Callable) -> list:
-    """[work(layer) for each layer], with a bar where that takes time; what is done stays known when a run is stopped."""
-    place, started, found = st.empty(), time.monotonic(), []
-    shown = started
-    try:
-        for done, layer in enumerate(layers):
-            if time.monotonic() - shown > 0.15:
-                shown = time.monotonic()
-                rest = (shown - started) / done * (len(layers) - done) if done else 0
-                place.progress(done / len(layers), tr("Layer {number} of {all}, about {seconds} s left: {name}").format(number=done + 1, all=len(layers), name=as_text(layer), seconds=max(round(rest), 1)))
-            found.append(work(layer))
-    finally:
-        place.empty()
-    return found
+    layers = sensitivity.layers_of(model)
+    found = one_by_one(f"costs/{model}/{recipes!r}", layers, one)
+    if len(found) < len(layers):
+        st.stop()
+    return [cost for layer in found for cost in layer]
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -14,6 +14,7 @@ from pages.ui.upload import as_text
 from pages.ui.view import View
 
 _WRITTEN = "layers_plan_written"
+_OF_BUDGET = {"bits": "bits", "error": "ceiling", "same": "recipe"}
 
 
 def draw(view: View, source: Source) -> None:
@@ -21,12 +22,15 @@ def draw(view: View, source: Source) -> None:
     if not plans.tensors(source):
         st.info(tr("No tensor here is a matrix of numbers in high precision: there is nothing to plan."))
         return
-    left, right = st.columns([2, 1], gap="large")
+    left, middle, right = st.columns([2, 1, 1], gap="medium")
     with left:
         frame.control("candidates")
+    with middle:
+        view = frame.control("budget")
     with right:
-        view = frame.control("bits")
-    found = plans.costs(source, view.candidates)
+        view = frame.control(_OF_BUDGET[view.budget])
+    candidates = tuple(dict.fromkeys((*view.candidates, view.recipe))) if view.budget == "same" else view.candidates
+    found = plans.costs(source, candidates)
     try:
         recipes, by_hand = plans.chosen(view, source, found)
     except ValueError as error:
@@ -38,20 +42,20 @@ def draw(view: View, source: Source) -> None:
         st.warning(tr("The plan in this link has a recipe that is not among those to choose from at the top: add it there, or go back to the best one."))
         st.button(tr("Back to the best for the budget"), key="layers_plan_reset", on_click=plans.forget)
         return
-    _numbers(view, source, found, recipes, nbits / count, error, by_hand)
+    _numbers(view, source, found, candidates, recipes, nbits / count, error, by_hand)
     if by_hand:
         st.button(tr("Back to the best for the budget"), key="layers_plan_reset", icon=":material/undo:", on_click=plans.forget)
     st.subheader(tr("The plan, layer by layer"), anchor=False)
     st.caption(tr("Click a recipe to change it. The link of this page holds the plan."))
-    plans.table(source, found, recipes, view.candidates)
+    plans.table(source, found, recipes, candidates)
     _exports(source, recipes)
     frame.copy_python(_python(source, view))
 
 
-def _numbers(view: View, source: Source, found, recipes: dict[str, str], bits: float, error: float, by_hand: bool) -> None:
+def _numbers(view: View, source: Source, found, candidates: tuple[str, ...], recipes: dict[str, str], bits: float, error: float, by_hand: bool) -> None:
     """Bits and error of the plan, beside the frontier and one recipe for all."""
     count, measured = plans.weights_of(source, found), plans.measured(source)
-    same = {recipe: uniform(found, recipe) for recipe in view.candidates if len([cost for cost in found if cost.recipe == recipe]) == len(recipes)}
+    same = {recipe: uniform(found, recipe) for recipe in candidates if len([cost for cost in found if cost.recipe == recipe]) == len(recipes)}
     points = {recipe: (each.nbits / count, whole_models.noise(source.model, each.recipes) if measured else each.error) for recipe, each in same.items()}
     plan_error = whole_models.noise(source.model, recipes) if measured else error
     columns = st.columns(4)
@@ -62,7 +66,7 @@ def _numbers(view: View, source: Source, found, recipes: dict[str, str], bits: f
         columns[2].metric(tr("error, measured"), f"{plan_error:.3g}", help=tr("Noise-to-signal ratio of the model's output with the whole plan at work."))
         key, label = ("cosine_mean", tr("cosine with float32")) if "cosine_mean" in outcome.metrics else ("accuracy", tr("accuracy"))
         columns[3].metric(label, f"{outcome.metrics[key]:.4f}")
-    elif not by_hand:
+    elif not by_hand and view.budget == "bits":
         columns[2].metric(tr("no choice is below"), f"{plans.best(view, source, found).bound:.3g}", help=tr("What no choice of so many bits can go below: the plan is at most this far from the best."))
     note = tr("**What you see:** each mark is one recipe for all layers; the star is the plan. Errors of marks and star are measured on the model; the line is what the layers, each measured alone, predict for the best plan of so many bits.") if measured else tr("**What you see:** each mark is one recipe for all layers, the line the best choice layer by layer, the star the plan. Errors are those of the weights alone; each layer counts once.")
     frame.figure(charts.pareto([(each.nbits / count, each.error) for each in frontier(found)], points, (bits, plan_error), measured), "layers_pareto", note)
@@ -101,19 +105,31 @@ def _write(source: Source, recipes: dict[str, str], layout: str) -> None:
 
 
 def _python(source: Source, view: View) -> str:
-    costs = f'of_model("{source.model}", {list(view.candidates)})' if plans.measured(source) else f'of_weights(analyze(checkpoint, {list(view.candidates)}, plannable(checkpoint)))'
-    opened = f'load_weights("{source.model}")' if source.model else f'open_checkpoint("{as_text(source.weights.filename)}")'
+    measured = plans.measured(source)
+    opened = f'load_weights("{source.model}")' if source.model else f"open_checkpoint({str(source.path or source.weights.filename)!r})"
+    names = f'[f"{{layer}}.weight" for layer in layers_of("{source.model}")]' if measured else "plannable(checkpoint) or plannable(checkpoint, everything=True)"
+    costs = f'of_model("{source.model}", {list(view.candidates)})' if measured else f"of_weights(analyze(checkpoint, {list(view.candidates)}, names))"
+    if view.plan:
+        recipes = f"from_line({view.plan!r}, names)"
+    elif view.budget == "same":
+        recipes = f'dict.fromkeys(names, "{view.recipe}")'
+    elif view.budget == "error":
+        recipes = f"cheapest({costs}, 10 ** ({-view.ceiling} / 10){'' if measured else ' * len(names)'}).recipes"
+    else:
+        recipes = f"choose({costs}, {view.bits} * sum(checkpoint.infos[name].count for name in names)).recipes"
     return f'''
 from fp8core.checkpoints import open_checkpoint
 from fp8core.layers import analyze
 from fp8core.models import load_weights
 from fp8core.packed import verify, write_quantized
-from fp8core.plan import choose, of_model, of_weights, plannable
+from fp8core.plan import cheapest, choose, from_line, of_model, of_weights, plannable
+from fp8core.sensitivity import layers_of
 
 checkpoint = {opened}
-costs = {costs}
-weights = sum(checkpoint.infos[name].count for name in {{cost.layer for cost in costs}})
-plan = choose(costs, {view.bits} * weights)
-write_quantized(checkpoint, plan.recipes, "quantized")
-assert not any(each.different for each in verify(checkpoint, plan.recipes, "quantized"))
+names = {names}
+recipes = {recipes}
+for name, recipe in recipes.items():
+    print(f"{{name:45}} {{recipe or 'as stored'}}")
+write_quantized(checkpoint, recipes, "quantized")
+assert not any(each.different for each in verify(checkpoint, recipes, "quantized"))
 '''

@@ -1,0 +1,95 @@
+"""python -m fp8core analyze, plan and export: from a folder to a quantized checkpoint that decodes to what was meant."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import fp8core as fp8
+from fp8core.__main__ import main
+from fp8core.checkpoints import open_checkpoint
+from fp8core.packed import decoded, packed_layers
+from fp8core.plan import Plan, command
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A model of two shards with an embedding, a loud layer, a norm, and a config beside them."""
+    place = tmp_path / "model"
+    place.mkdir()
+    random = torch.Generator().manual_seed(0)
+    weights = {f"layers.{n}.proj.weight": torch.randn(128, 256, generator=random).bfloat16() for n in range(4)}
+    weights["layers.2.proj.weight"][5, 7] = 400.0
+    for shard, names in enumerate((("layers.0.proj.weight", "layers.1.proj.weight"), ("layers.2.proj.weight", "layers.3.proj.weight"))):
+        others = {"embed_tokens.weight": torch.randn(64, 256, generator=random)} if shard == 0 else {"norm.weight": torch.ones(256)}
+        save_file({name: weights[name] for name in names} | others, place / f"model-0000{shard + 1}-of-00002.safetensors")
+    (place / "config.json").write_text('{"model_type": "mine"}')
+    (place / "tokenizer.json").write_text("{}")
+    return place
+
+
+def test_from_a_folder_to_a_quantized_checkpoint(folder, tmp_path, capsys):
+    recipes = "compressed_tensors_mxfp4,int8_tensor,compressed_tensors_mxfp8"
+    assert main(["analyze", str(folder), "--recipes", recipes, "--csv", str(tmp_path / "rows.csv"), "--worst", "1"]) == 0
+    assert "layers.2.proj.weight" in capsys.readouterr().out.split("kurtosis")[1]  # the worst layer
+    measured = ["plan", str(folder), "--bits", "6.5", "--recipes", recipes, "--out", str(tmp_path / "plan.json")]
+    assert main(measured) == 0
+    shown = capsys.readouterr().out
+    assert "bits per weight over 4 layers" in shown
+    plan = Plan.from_json((tmp_path / "plan.json").read_text())
+    assert set(plan.recipes) == {f"layers.{n}.proj.weight" for n in range(4)}
+    assert main(["plan", str(folder), "--bits", "6.5", "--rows", str(tmp_path / "rows.csv"), "--out", str(tmp_path / "again.json")]) == 0
+    assert Plan.from_json((tmp_path / "again.json").read_text()) == plan
+    assert main(["export", str(folder), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "quantized")]) == 0
+    assert "all 147,712 numbers are those that were meant, bit for bit" in capsys.readouterr().out
+    assert json.loads((tmp_path / "quantized/config.json").read_text())["model_type"] == "mine"
+    assert (tmp_path / "quantized/tokenizer.json").exists()
+    source, written = open_checkpoint(folder), decoded(open_checkpoint(tmp_path / "quantized"))
+    assert len(packed_layers(open_checkpoint(tmp_path / "quantized"))) == sum(bool(name) for name in plan.recipes.values()) > 0
+    for name, recipe in plan.recipes.items():
+        x = source.read(name).float()
+        assert torch.equal(written.read(name).float(), fp8.fake_quantize(x, recipe) if recipe else x), name
+    assert main(["analyze", str(tmp_path / "quantized"), "--recipes", "mxfp8_e4m3"]) == 0  # what is quantized already is understood
+
+
+def test_other_budgets_and_forms(folder, tmp_path, capsys):
+    assert main(["plan", str(folder), "--all", "compressed_tensors_fp8_dynamic", "--out", str(tmp_path / "same.json")]) == 0
+    assert set(Plan.from_json((tmp_path / "same.json").read_text()).recipes.values()) == {"compressed_tensors_fp8_dynamic"}
+    assert main(["plan", str(folder), "--all", "tensor_e4m3", "--everything", "--out", str(tmp_path / "all.json")]) == 0
+    assert "embed_tokens.weight" in Plan.from_json((tmp_path / "all.json").read_text()).recipes
+    capsys.readouterr()
+    assert main(["plan", str(folder), "--error", "0.01", "--recipes", "mxfp8_e4m3,mxfp4", "--form", "torchao"]) == 0
+    assert "FqnToConfig" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--bits", "2"], "--bits 2 for 131,072 weights: 262,144 bits are too few"),
+        (["--all", "mxfp5"], "mxfp5"),
+        (["--bits", "8", "--recipes", "mxfp4", "--rows", "ROWS"], "it lacks 3 of 4 layers"),
+    ],
+)
+def test_what_cannot_be_planned_is_said(folder, tmp_path, capsys, arguments, words):
+    rows = tmp_path / "rows.csv"
+    assert main(["analyze", str(folder), "--recipes", "mxfp4", "--csv", str(rows)]) == 0
+    rows.write_text("\n".join(line for line in rows.read_text().splitlines() if not line.startswith(("layers.1", "layers.2", "layers.3"))) + "\n")
+    capsys.readouterr()
+    assert main(["plan", str(folder), *(str(rows) if each == "ROWS" else each for each in arguments)]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_plan_for_another_checkpoint_writes_nothing(folder, tmp_path, capsys):
+    (tmp_path / "plan.json").write_text(Plan("other", {"other.weight": "mxfp4"}).to_json())
+    assert main(["export", str(folder), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "out")]) == 2
+    assert "names 'other.weight', which this checkpoint does not have" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_export_that_decodes_to_something_else_fails(folder, tmp_path, capsys, monkeypatch):
+    assert main(["plan", str(folder), "--all", "row_e4m3", "--out", str(tmp_path / "plan.json")]) == 0
+    verify = command.verify
+    monkeypatch.setattr(command, "verify", lambda checkpoint, recipes, *rest: verify(checkpoint, dict.fromkeys(recipes, "tensor_e4m3"), *rest))
+    assert main(["export", str(folder), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "out")]) == 1
+    assert "4 tensors do not decode to what was meant" in capsys.readouterr().err
