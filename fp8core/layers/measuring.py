@@ -16,7 +16,7 @@ from fp8core.parts import PartialReport, column_peaks, quantize_part, spans_rows
 from fp8core.quantized import quantize
 from fp8core.recipes import Recipe
 
-PART = 1 << 24
+PART = 1 << 22
 """Numbers of a tensor that are in memory at once, about; a larger tensor is read and measured in parts."""
 
 SEED = 0
