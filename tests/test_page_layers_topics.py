@@ -144,7 +144,7 @@ def test_what_was_stopped_stays_so_until_it_may_go_on(topic, job):
     layer_reports._kept.clear()
     app = open_page(**DIGITS, layers_topic=topic)
     whole = len(app.dataframe)
-    app.session_state["progress_stopped"], app.session_state["progress_partly"] = job, []
+    app.session_state["progress_stopped"] = job, []
     layer_reports._kept.clear()
     app.run()
     assert not app.exception

@@ -58,6 +58,12 @@ class Source:
         """Every tensor, in the source's own order."""
         return list(self.tensors) if self.checkpoint is None else [*self.checkpoint.infos, *self.checkpoint.refused]
 
+    def nbytes_of(self, name: str) -> int:
+        """Bytes of one tensor as it is stored; 0 of an entry that holds no numbers."""
+        if self.checkpoint is None:
+            return self.tensors[name].nbytes
+        return self.checkpoint.infos[name].nbytes if name in self.checkpoint.infos else 0
+
     def report(self, name: str, recipes: Sequence[str] = ()) -> LayerReport:
         """Report on one tensor under some recipes."""
         if self.checkpoint is None:
@@ -115,7 +121,7 @@ def reports(source: Source, recipes: tuple[str, ...]) -> list[LayerReport]:
     job = f"{source.key}/{recipes!r}"
     kept = _kept(key=job)
     if not kept:
-        found = one_by_one(job, source.names, lambda name: _measured(source, name, recipes))
+        found = one_by_one(job, source.names, lambda name: _measured(source, name, recipes), [source.nbytes_of(name) for name in source.names])
         if len(found) < len(source.names):
             return found
         kept[:] = found
