@@ -19,7 +19,7 @@ from fp8core.models import load_weights
 from fp8core.packed import decoded
 from fp8core.plan import CANDIDATES, cheapest, choose, of_model, to_line, uniform
 from fp8core.sensitivity import end_to_end, layers_of, pairs_of, what_if
-from pages.ui import html_report, layer_reports, local
+from pages.ui import html_report, layer_reports, local, plans
 from pages.ui.view import View
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,6 +112,12 @@ def test_a_plan_in_the_link_is_shown_and_a_bad_one_is_named():
     assert "not among those to choose from" in app.warning[0].value
     app = open_page(**DIGITS, layers_topic="plan", bits="3.5")
     assert "3.5 bits per weight are too few" in app.warning[0].value.replace("\\", "")
+
+
+def test_a_change_by_hand_changes_what_engines_fuse():
+    recipes = {"a.q_proj.weight": "mxfp4", "a.k_proj.weight": "mxfp4", "b.weight": "mxfp4"}
+    for fused, wanted in (("together", {"a.q_proj.weight": "", "a.k_proj.weight": "", "b.weight": "mxfp4"}), ("apart", recipes | {"a.k_proj.weight": ""})):
+        assert plans.edited(recipes, {1: ""}, fused) == wanted
 
 
 def test_the_checkpoint_that_is_written_decodes_to_what_was_meant():

@@ -17,7 +17,7 @@ from torchao.quantization import FqnToConfig
 from fp8core.layers import analyze, to_rows
 from fp8core.models import load_weights
 from fp8core.packed import FAMILIES, family
-from fp8core.plan import CANDIDATES, EXPORTS, Cost, Plan, cheapest, choose, from_line, frontier, of_model, of_rows, of_weights, plannable, stored_bits, to_line, uniform
+from fp8core.plan import CANDIDATES, EXPORTS, Chosen, Cost, Plan, apart, cheapest, choose, from_line, frontier, group_of, of_model, of_rows, of_weights, plannable, stored_bits, to_line, uniform
 from fp8core.quantized import quantize
 from fp8core.recipes import RECIPES
 from fp8core.sensitivity import end_to_end
@@ -94,10 +94,36 @@ def minilm_costs():
 def test_the_plan_beats_every_uniform_format_of_as_many_bits_on_the_real_model(minilm_costs, recipe):
     weights = load_weights("minilm")
     layers = list(dict.fromkeys(cost.layer for cost in minilm_costs))
-    chosen = choose(minilm_costs, sum(stored_bits(weights.infos[layer].shape, recipe) for layer in layers))
-    planned, same = end_to_end("minilm", chosen.recipes), end_to_end("minilm", dict.fromkeys(layers, recipe))
+    nbits, same = sum(stored_bits(weights.infos[layer].shape, recipe) for layer in layers), end_to_end("minilm", dict.fromkeys(layers, recipe))
+    planned = end_to_end("minilm", choose(apart(minilm_costs), nbits).recipes)
     assert planned.output_sqnr_db > same.output_sqnr_db
     assert planned.metrics["cosine_mean"] > same.metrics["cosine_mean"]
+    together = end_to_end("minilm", choose(minilm_costs, nbits).recipes)  # query, key and value alike leave less to choose
+    assert together.output_sqnr_db > same.output_sqnr_db - 0.5
+
+
+def test_layers_that_engines_fuse_get_one_recipe(minilm_costs):
+    for nbits in (4.3, 5, 6, 8):
+        recipes = choose(minilm_costs, nbits * sum(info.count for name, info in load_weights("minilm").infos.items() if name in {cost.layer for cost in minilm_costs})).recipes
+        for layer, recipe in recipes.items():
+            if "query" in layer:
+                assert recipes[layer.replace("query", "key")] == recipes[layer.replace("query", "value")] == recipe
+    three = [Cost("a.q_proj", "x", 10, 0.5, "a"), Cost("a.q_proj", "y", 20, 0.1, "a"), Cost("a.k_proj", "x", 5, 0.0, "a"), Cost("a.k_proj", "z", 1, 0.0, "a"), Cost("b", "z", 1, 0.25)]
+    assert frontier(three) == [Chosen({"a.q_proj": "x", "a.k_proj": "x", "b": "z"}, 16, 0.75, 0.75)]
+    assert frontier(apart(three))[-1].recipes == {"a.q_proj": "y", "a.k_proj": "z", "b": "z"}
+    with pytest.raises(ValueError, match="the layers of 'a' have no recipe in common"):
+        choose([Cost("p", "x", 1, 0.0, "a"), Cost("q", "y", 1, 0.0, "a")], 10)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("m.0.self_attn.q_proj.weight", "m.0.self_attn.k_proj.weight", True), ("m.0.mlp.gate_proj.weight", "m.0.mlp.up_proj.weight", True), ("m.0.mlp.up_proj.weight", "m.0.mlp.down_proj.weight", False),
+        ("m.0.self_attn.q_proj.weight", "m.1.self_attn.q_proj.weight", False), ("m.0.mlp.experts.0.w1.weight", "m.0.mlp.experts.9.w2.weight", True), ("experts.weight", "expert.weight", False),
+    ],
+)  # fmt: skip
+def test_which_layers_engines_fuse(one, other, same):
+    assert (group_of(one) == group_of(other)) is same
 
 
 def test_layers_add_up(minilm_costs):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 KEEP = ""
@@ -28,12 +28,14 @@ class Cost:
         recipe: its name, or KEEP.
         nbits: stored bits of the layer, scales included.
         error: at least 0; a layer's share of the whole error.
+        group: layers of one group get the same recipe; empty for a layer that goes by itself.
     """
 
     layer: str
     recipe: str
     nbits: int
     error: float
+    group: str = ""
 
     def __post_init__(self):
         if not (self.nbits >= 0 and math.isfinite(self.error) and self.error >= 0):
@@ -58,17 +60,18 @@ class Chosen:
 
 
 def frontier(costs: Iterable[Cost]) -> list[Chosen]:
-    """Return the choices of least error, from the fewest bits to the least error of all; each step changes one layer.
+    """Return the choices of least error, from the fewest bits to the least error of all; each step changes one layer, or one group.
 
     Raises:
         ValueError: no costs; a layer that has the same recipe twice.
     """
-    hulls = _hulls(costs)
+    members, by_group = _by_group(costs)
+    hulls = _hulls(by_group)
     places = dict.fromkeys(hulls, 0)
-    found = [_chosen(hulls, places)]
-    for _, layer in _steps(hulls):
-        places[layer] += 1
-        found.append(_chosen(hulls, places))
+    found = [_chosen(members, hulls, places)]
+    for _, group in _steps(hulls):
+        places[group] += 1
+        found.append(_chosen(members, hulls, places))
     return found
 
 
@@ -78,23 +81,24 @@ def choose(costs: Iterable[Cost], nbits: float) -> Chosen:
     Raises:
         ValueError: no costs, or fewer bits than the smallest choice takes; the message names those.
     """
-    hulls = _hulls(costs)
+    members, by_group = _by_group(costs)
+    hulls = _hulls(by_group)
     places, used, bound = dict.fromkeys(hulls, 0), sum(hull[0].nbits for hull in hulls.values()), None
     if used > nbits:
         raise ValueError(f"{nbits:,.0f} bits are too few: the recipes at hand need {used:,} at least")
     least, blocked = math.fsum(hull[0].error for hull in hulls.values()), set()
-    for slope, layer in _steps(hulls):
-        here, there = hulls[layer][places[layer]], hulls[layer][places[layer] + 1] if places[layer] + 1 < len(hulls[layer]) else None
-        if layer in blocked or there is None:
+    for slope, group in _steps(hulls):
+        if group in blocked:
             continue
+        here, there = hulls[group][places[group]], hulls[group][places[group] + 1]
         if used + there.nbits - here.nbits > nbits:
             bound = least - slope * (nbits - used) if bound is None else bound
-            blocked.add(layer)
+            blocked.add(group)
             continue
-        places[layer] += 1
+        places[group] += 1
         used += there.nbits - here.nbits
         least -= here.error - there.error if bound is None else 0.0
-    found = _chosen(hulls, places)
+    found = _chosen(members, hulls, places)
     return Chosen(found.recipes, found.nbits, found.error, found.error if bound is None else max(min(bound, found.error), 0.0))
 
 
@@ -117,30 +121,40 @@ def uniform(costs: Iterable[Cost], recipe: str) -> Chosen:
     Raises:
         ValueError: a layer without it.
     """
-    by_layer = _by_layer(costs)
-    for layer, choices in by_layer.items():
+    members, by_group = _by_group(costs)
+    for group, choices in by_group.items():
         if recipe not in choices:
-            raise ValueError(f"layer {layer!r} has no cost under {recipe!r}, only under {', '.join(map(repr, choices))}")
-    picked = [choices[recipe] for choices in by_layer.values()]
+            raise ValueError(f"layer {group!r} has no cost under {recipe!r}, only under {', '.join(map(repr, choices))}")
+    picked = [choices[recipe] for choices in by_group.values()]
     error = math.fsum(cost.error for cost in picked)
-    return Chosen(dict.fromkeys(by_layer, recipe), sum(cost.nbits for cost in picked), error, error)
+    return Chosen(dict.fromkeys(members, recipe), sum(cost.nbits for cost in picked), error, error)
 
 
-def _by_layer(costs: Iterable[Cost]) -> dict[str, dict[str, Cost]]:
-    found: dict[str, dict[str, Cost]] = {}
+def _by_group(costs: Iterable[Cost]) -> tuple[dict[str, str], dict[str, dict[str, Cost]]]:
+    """The group of every layer, and by group and recipe what the recipe costs all its layers; recipes that one of them lacks are left out."""
+    by_layer: dict[str, dict[str, Cost]] = {}
+    members: dict[str, str] = {}
     for cost in costs:
-        choices = found.setdefault(cost.layer, {})
+        choices = by_layer.setdefault(cost.layer, {})
         if cost.recipe in choices:
             raise ValueError(f"layer {cost.layer!r} has two costs under recipe {cost.recipe!r}")
         choices[cost.recipe] = cost
-    if not found:
+        members[cost.layer] = cost.group or cost.layer
+    if not by_layer:
         raise ValueError("there is no layer to choose a recipe for")
-    return found
+    found: dict[str, dict[str, Cost]] = {}
+    for layer, choices in by_layer.items():
+        seen = found.get(members[layer])
+        found[members[layer]] = choices if seen is None else {name: replace(seen[name], nbits=seen[name].nbits + each.nbits, error=seen[name].error + each.error) for name, each in choices.items() if name in seen}
+    for group, choices in found.items():
+        if not choices:
+            raise ValueError(f"the layers of {group!r} have no recipe in common")
+    return members, found
 
 
-def _hulls(costs: Iterable[Cost]) -> dict[str, list[Cost]]:
-    """Of each layer, the choices on the lower convex hull of error over bits, from the fewest bits on."""
-    return {layer: _hull(list(choices.values())) for layer, choices in _by_layer(costs).items()}
+def _hulls(by_group: Mapping[str, Mapping[str, Cost]]) -> dict[str, list[Cost]]:
+    """Of each group, the choices on the lower convex hull of error over bits, from the fewest bits on."""
+    return {group: _hull(list(choices.values())) for group, choices in by_group.items()}
 
 
 def _hull(choices: Sequence[Cost]) -> list[Cost]:
@@ -162,12 +176,12 @@ def _slope(fewer: Cost, more: Cost) -> float:
 
 
 def _steps(hulls: Mapping[str, list[Cost]]) -> list[tuple[float, str]]:
-    """Every step of every layer, the one that wins most per bit first; those of one layer are in order, as its hull is convex."""
-    steps = [(_slope(here, there), layer) for layer, hull in hulls.items() for here, there in pairwise(hull)]
+    """Every step of every group, the one that wins most per bit first; those of one group are in order, as its hull is convex."""
+    steps = [(_slope(here, there), group) for group, hull in hulls.items() for here, there in pairwise(hull)]
     return sorted(steps, key=lambda step: -step[0])
 
 
-def _chosen(hulls: Mapping[str, list[Cost]], places: Mapping[str, int]) -> Chosen:
-    picked = {layer: hull[places[layer]] for layer, hull in hulls.items()}
+def _chosen(members: Mapping[str, str], hulls: Mapping[str, list[Cost]], places: Mapping[str, int]) -> Chosen:
+    picked = {group: hull[places[group]] for group, hull in hulls.items()}
     error = math.fsum(cost.error for cost in picked.values())
-    return Chosen({layer: cost.recipe for layer, cost in picked.items()}, sum(cost.nbits for cost in picked.values()), error, error)
+    return Chosen({layer: picked[group].recipe for layer, group in members.items()}, sum(cost.nbits for cost in picked.values()), error, error)

@@ -14,7 +14,7 @@ from fp8core.layers import analyze
 from fp8core.layers.row_file import finished_rows
 from fp8core.packed import LAYOUTS, decoded, verify, write_quantized
 from fp8core.plan.choose import KEEP, Chosen, cheapest, choose, uniform
-from fp8core.plan.costs import CANDIDATES, of_rows, of_weights, plannable
+from fp8core.plan.costs import CANDIDATES, apart, of_rows, of_weights, plannable
 from fp8core.plan.exports import EXPORTS
 from fp8core.plan.plan import Plan
 from fp8core.recipes import parse_recipe
@@ -30,6 +30,7 @@ def add_to(commands) -> None:
     budget.add_argument("--all", metavar="NAME", help="one recipe for every layer but normalizations, embeddings and the head")
     plan.add_argument("--recipes", default=",".join(CANDIDATES), metavar="NAMES", help="what to choose from, separated by commas")
     plan.add_argument("--rows", metavar="FILE", help="take the errors from this CSV of `analyze` instead of measuring them")
+    plan.add_argument("--apart", action="store_true", help="let q, k and v, gate and up, and experts have recipes of their own; vLLM refuses such checkpoints")
     plan.add_argument("--everything", action="store_true", help="choose for embeddings, the head, convolutions and experts too")
     plan.add_argument("--out", metavar="FILE", help="write the plan as JSON")
     plan.add_argument("--form", choices=[name for name in EXPORTS if name != "json"], help="print it as this library takes it, instead of a table")
@@ -57,6 +58,7 @@ def _plan(options: argparse.Namespace) -> None:
         costs = of_rows((row for row in rows if row["layer"] in set(names)), {name: checkpoint.infos[name].nbytes for name in names})
     else:
         costs = of_weights(analyze(checkpoint, recipes, names, watched("measuring")))
+    costs = apart(costs) if options.apart else costs
     chosen = uniform(costs, recipes[0]) if options.all else _chosen(options, costs, sum(checkpoint.infos[name].count for name in names))
     plan = Plan(checkpoint.filename, chosen.recipes)
     if options.out:

@@ -1,14 +1,16 @@
-"""What each recipe costs each layer: bits, and an error that adds up."""
+"""What each recipe costs each layer: bits, and an error that adds up. Layers that engines fuse are of one group; `apart` lets each go by itself."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from fp8core.checkpoints import Checkpoint
 from fp8core.layers import LayerReport, kind_of, why_not
 from fp8core.models import load_weights
 from fp8core.plan.choose import KEEP, Cost
+from fp8core.plan.fused import group_of
 from fp8core.recipes import parse_recipe
 from fp8core.sensitivity import Progress, alone, layers_of
 
@@ -48,10 +50,10 @@ def of_weights(reports: Iterable[LayerReport], *, keep: bool = True) -> list[Cos
         if not layer.errors:
             continue
         if keep:
-            found.append(Cost(layer.name, KEEP, 8 * layer.nbytes, 0.0))
+            found.append(Cost(layer.name, KEEP, 8 * layer.nbytes, 0.0, group_of(layer.name)))
         for recipe, error in layer.errors.items():
             if not error.lost:
-                found.append(Cost(layer.name, recipe, round(error.bits_per_value * error.count), noise_to_signal(error.sqnr_db)))
+                found.append(Cost(layer.name, recipe, round(error.bits_per_value * error.count), noise_to_signal(error.sqnr_db), group_of(layer.name)))
     return found
 
 
@@ -66,10 +68,10 @@ def of_rows(rows: Iterable[Mapping], stored: Mapping[str, int], *, keep: bool = 
         if not row["recipe"]:
             continue
         if keep and row["layer"] not in seen:
-            found.append(Cost(row["layer"], KEEP, 8 * stored[row["layer"]], 0.0))
+            found.append(Cost(row["layer"], KEEP, 8 * stored[row["layer"]], 0.0, group_of(row["layer"])))
         seen.add(row["layer"])
         if not int(row["lost"]):
-            found.append(Cost(row["layer"], row["recipe"], round(float(row["bits_per_value"]) * int(row["count"])), noise_to_signal(float(row["sqnr_db"]))))
+            found.append(Cost(row["layer"], row["recipe"], round(float(row["bits_per_value"]) * int(row["count"])), noise_to_signal(float(row["sqnr_db"])), group_of(row["layer"])))
     return found
 
 
@@ -88,10 +90,15 @@ def of_model(model: str, recipes: Sequence[str], progress: Progress | None = Non
             progress(done, len(layers), layer)
         info = weights.infos[f"{layer}.weight"]
         if keep:
-            found.append(Cost(info.name, KEEP, 8 * info.nbytes, 0.0))
+            found.append(Cost(info.name, KEEP, 8 * info.nbytes, 0.0, group_of(info.name)))
         for recipe in recipes:
-            found.append(Cost(info.name, recipe, stored_bits(info.shape, recipe), noise_to_signal(alone(model, layer, recipe).output_sqnr_db)))
+            found.append(Cost(info.name, recipe, stored_bits(info.shape, recipe), noise_to_signal(alone(model, layer, recipe).output_sqnr_db), group_of(info.name)))
     return found
+
+
+def apart(costs: Iterable[Cost]) -> list[Cost]:
+    """The same costs, every layer by itself."""
+    return [replace(cost, group="") for cost in costs]
 
 
 def stored_bits(shape: tuple[int, ...], recipe: str) -> int:

@@ -12,7 +12,7 @@ import streamlit as st
 
 from fp8core.packed import LAYOUTS, verify, write_quantized
 from fp8core.packed.writing import check
-from fp8core.plan import KEEP, Chosen, Cost, Plan, cheapest, choose, from_line, of_weights, plannable, to_line, uniform
+from fp8core.plan import KEEP, Chosen, Cost, Plan, apart, cheapest, choose, from_line, group_of, of_weights, plannable, to_line, uniform
 from pages.ui import frame, layer_reports, whole_models
 from pages.ui.language import tr
 from pages.ui.layer_reports import Source
@@ -34,16 +34,18 @@ def measured(source: Source) -> bool:
     return bool(source.model) and set(tensors(source)) == {f"{layer}.weight" for layer in whole_models.layers_of(source.model)}
 
 
-def costs(source: Source, candidates: Sequence[str]) -> list[Cost]:
+def costs(source: Source, candidates: Sequence[str], fused: str) -> list[Cost]:
     """What each candidate costs each layer; nothing more is drawn while the visitor has stopped that."""
     if measured(source):
-        return whole_models.costs(source.model, candidates)
-    wanted = set(tensors(source))
-    weights = source if source.checkpoint is not None else Source(f"{source.model}/weights", source.weights, model=source.model, title=source.title)
-    found = layer_reports.reports(weights, tuple(candidates))
-    if len(found) < len(weights.names):
-        st.stop()
-    return of_weights(report for report in found if report.name in wanted)
+        found = whole_models.costs(source.model, candidates)
+    else:
+        wanted = set(tensors(source))
+        weights = source if source.checkpoint is not None else Source(f"{source.model}/weights", source.weights, model=source.model, title=source.title)
+        reports = layer_reports.reports(weights, tuple(candidates))
+        if len(reports) < len(weights.names):
+            st.stop()
+        found = of_weights(report for report in reports if report.name in wanted)
+    return found if fused == "together" else apart(found)
 
 
 def chosen(view: View, source: Source, found: Sequence[Cost]) -> tuple[dict[str, str], bool]:
@@ -89,7 +91,7 @@ def total(found: Sequence[Cost], recipes: Mapping[str, str]) -> tuple[int, float
     return sum(cost.nbits for cost in picked), sum(cost.error for cost in picked)
 
 
-def table(source: Source, found: Sequence[Cost], recipes: dict[str, str], candidates: Sequence[str]) -> None:
+def table(source: Source, found: Sequence[Cost], recipes: dict[str, str], candidates: Sequence[str], fused: str) -> None:
     """Draw the plan as a table in which recipes can be changed; changes go into the link."""
     known = {(cost.layer, cost.recipe): cost for cost in found}
     rows = [
@@ -101,7 +103,7 @@ def table(source: Source, found: Sequence[Cost], recipes: dict[str, str], candid
     ]  # fmt: skip
     options = [tr("as stored"), *candidates]
     st.data_editor(
-        rows, key=f"{_EDITOR}_{hash(to_line(recipes))}", hide_index=True, disabled=[tr("layer"), tr("shape"), tr("bits"), tr("error")], on_change=_take_edit, args=(f"{_EDITOR}_{hash(to_line(recipes))}", recipes),
+        rows, key=f"{_EDITOR}_{hash(to_line(recipes))}", hide_index=True, disabled=[tr("layer"), tr("shape"), tr("bits"), tr("error")], on_change=_take_edit, args=(f"{_EDITOR}_{hash(to_line(recipes))}", recipes, fused),
         column_config={
             tr("recipe"): st.column_config.SelectboxColumn(options=options, required=True), tr("bits"): st.column_config.NumberColumn(format="%.3f"),
             tr("error"): st.column_config.NumberColumn(format="%.2e", help=tr("The layer's share of the whole error: its noise-to-signal ratio.")),
@@ -109,13 +111,19 @@ def table(source: Source, found: Sequence[Cost], recipes: dict[str, str], candid
     )  # fmt: skip
 
 
-def _take_edit(key: str, recipes: dict[str, str]) -> None:
+def _take_edit(key: str, recipes: dict[str, str], fused: str) -> None:
+    rows = st.session_state[key]["edited_rows"]
+    given = {int(row): values[tr("recipe")] for row, values in rows.items() if values.get(tr("recipe")) is not None}
+    _take(edited(recipes, {row: KEEP if recipe == tr("as stored") else recipe for row, recipe in given.items()}, fused))
+
+
+def edited(recipes: Mapping[str, str], given: Mapping[int, str], fused: str) -> dict[str, str]:
+    """Return the recipes with those given by row, and, together, for what engines fuse with these rows."""
     names, changed = list(recipes), dict(recipes)
-    for row, values in st.session_state[key]["edited_rows"].items():
-        recipe = values.get(tr("recipe"))
-        if recipe is not None:
-            changed[names[int(row)]] = KEEP if recipe == tr("as stored") else recipe
-    _take(changed)
+    for row, recipe in given.items():
+        partners = [name for name in names if group_of(name) == group_of(names[row])] if fused == "together" else [names[row]]
+        changed |= dict.fromkeys(partners, recipe)
+    return changed
 
 
 def _take(recipes: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from fp8core import sensitivity
 from fp8core.models import MODELS, load_weights
-from fp8core.plan import KEEP, Cost, stored_bits
+from fp8core.plan import KEEP, Cost, group_of, stored_bits
 from fp8core.plan.costs import noise_to_signal
 from fp8core.sensitivity import Growth, Outcome, ProductReport, Sensitivity
 from pages.ui.language import tr
@@ -97,8 +97,8 @@ def costs(model: str, recipes: Sequence[str]) -> list[Cost]:
 
     def one(layer: str) -> list[Cost]:
         info = weights.infos[f"{layer}.weight"]
-        kept = Cost(info.name, KEEP, 8 * info.nbytes, 0.0)
-        return [kept, *(Cost(info.name, recipe, stored_bits(info.shape, recipe), noise_to_signal(_alone(model, layer, recipe).output_sqnr_db)) for recipe in recipes)]
+        kept = Cost(info.name, KEEP, 8 * info.nbytes, 0.0, group_of(info.name))
+        return [kept, *(Cost(info.name, recipe, stored_bits(info.shape, recipe), noise_to_signal(_alone(model, layer, recipe).output_sqnr_db), group_of(info.name)) for recipe in recipes)]
 
     layers = sensitivity.layers_of(model)
     found = one_by_one(f"costs/{model}/{recipes!r}", layers, one)

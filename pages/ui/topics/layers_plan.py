@@ -22,15 +22,16 @@ def draw(view: View, source: Source) -> None:
     if not plans.tensors(source):
         st.info(tr("No tensor here is a matrix of numbers in high precision: there is nothing to plan."))
         return
-    left, middle, right = st.columns([2, 1, 1], gap="medium")
+    frame.control("candidates")
+    left, middle, right = st.columns(3, gap="medium")
     with left:
-        frame.control("candidates")
-    with middle:
         view = frame.control("budget")
-    with right:
+    with middle:
         view = frame.control(_OF_BUDGET[view.budget])
+    with right:
+        view = frame.control("fused")
     candidates = tuple(dict.fromkeys((*view.candidates, view.recipe))) if view.budget == "same" else view.candidates
-    found = plans.costs(source, candidates)
+    found = plans.costs(source, candidates, view.fused)
     try:
         recipes, by_hand = plans.chosen(view, source, found)
     except ValueError as error:
@@ -47,7 +48,7 @@ def draw(view: View, source: Source) -> None:
         st.button(tr("Back to the best for the budget"), key="layers_plan_reset", icon=":material/undo:", on_click=plans.forget)
     st.subheader(tr("The plan, layer by layer"), anchor=False)
     st.caption(tr("Click a recipe to change it. The link of this page holds the plan."))
-    plans.table(source, found, recipes, candidates)
+    plans.table(source, found, recipes, candidates, view.fused)
     _exports(source, recipes)
     frame.copy_python(_python(source, view))
 
@@ -109,6 +110,7 @@ def _python(source: Source, view: View) -> str:
     opened = f'load_weights("{source.model}")' if source.model else f"open_checkpoint({str(source.path or source.weights.filename)!r})"
     names = f'[f"{{layer}}.weight" for layer in layers_of("{source.model}")]' if measured else "plannable(checkpoint) or plannable(checkpoint, everything=True)"
     costs = f'of_model("{source.model}", {list(view.candidates)})' if measured else f"of_weights(analyze(checkpoint, {list(view.candidates)}, names))"
+    costs = costs if view.fused == "together" else f"apart({costs})"
     if view.plan:
         recipes = f"from_line({view.plan!r}, names)"
     elif view.budget == "same":
@@ -122,7 +124,7 @@ from fp8core.checkpoints import open_checkpoint
 from fp8core.layers import analyze
 from fp8core.models import load_weights
 from fp8core.packed import verify, write_quantized
-from fp8core.plan import cheapest, choose, from_line, of_model, of_weights, plannable
+from fp8core.plan import apart, cheapest, choose, from_line, of_model, of_weights, plannable
 from fp8core.sensitivity import layers_of
 
 checkpoint = {opened}
