@@ -117,13 +117,26 @@ def uniform(costs: Iterable[Cost], recipe: str) -> Chosen:
     Raises:
         ValueError: a layer without it.
     """
+    costs = list(costs)
+    return priced(costs, dict.fromkeys((cost.layer for cost in costs), recipe))
+
+
+def priced(costs: Iterable[Cost], recipes: Mapping[str, str]) -> Chosen:
+    """Return a choice that is made already, recipes by layer, with its bits and its error.
+
+    Raises:
+        ValueError: a layer without a cost under its recipe.
+
+    >>> priced([Cost("a", "mxfp4", 100, 0.5), Cost("b", KEEP, 400, 0.0)], {"a": "mxfp4", "b": KEEP}).nbits
+    500
+    """
     by_layer = _by_layer(costs)
-    for layer, choices in by_layer.items():
-        if recipe not in choices:
+    for layer, recipe in recipes.items():
+        if recipe not in (choices := by_layer.get(layer, {})):
             raise ValueError(f"layer {layer!r} has no cost under {recipe!r}, only under {', '.join(map(repr, choices))}")
-    picked = [choices[recipe] for choices in by_layer.values()]
+    picked = [by_layer[layer][recipe] for layer, recipe in recipes.items()]
     error = math.fsum(cost.error for cost in picked)
-    return Chosen(dict.fromkeys(by_layer, recipe), sum(cost.nbits for cost in picked), error, error)
+    return Chosen(dict(recipes), sum(cost.nbits for cost in picked), error, error)
 
 
 def _by_layer(costs: Iterable[Cost]) -> dict[str, dict[str, Cost]]:

@@ -24,7 +24,7 @@ def shapes(view: View) -> tuple[LayerShape, ...]:
 
 def shapes_code(view: View) -> str:
     """The same in Python."""
-    return "squares()" if view.sizes == SQUARES else f'MODELS["{view.sizes}"].layers'
+    return "squares()" if view.sizes == SQUARES else f"MODELS[{view.sizes!r}].layers"
 
 
 def run_on_request(view: View) -> Sweep | None:

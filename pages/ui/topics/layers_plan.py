@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 import streamlit as st
 
 from fp8core.packed import LAYOUTS
-from fp8core.plan import EXPORTS, Plan, frontier, to_line, uniform
-from pages.ui import frame, plans, whole_models
+from fp8core.plan import EXPORTS, Plan, frontier, plannable, to_line, uniform
+from pages.ui import frame, plans, snippets, whole_models
 from pages.ui.charts import plans as charts
 from pages.ui.language import tr
 from pages.ui.layer_reports import Source
@@ -44,8 +46,8 @@ def draw(view: View, source: Source) -> None:
     st.subheader(tr("The plan, layer by layer"), anchor=False)
     st.caption(tr("Click a recipe to change it. The link of this page holds the plan."))
     plans.table(source, found, recipes, view.candidates)
-    _exports(source, recipes)
-    frame.copy_python(_python(source, view))
+    layout = _exports(source, recipes)
+    frame.copy_python(_python(source, view, by_hand, layout))
 
 
 def _numbers(view: View, source: Source, found, recipes: dict[str, str], bits: float, error: float, by_hand: bool) -> None:
@@ -68,7 +70,8 @@ def _numbers(view: View, source: Source, found, recipes: dict[str, str], bits: f
     frame.figure(charts.pareto([(each.nbits / count, each.error) for each in frontier(found)], points, (bits, plan_error), measured), "layers_pareto", note)
 
 
-def _exports(source: Source, recipes: dict[str, str]) -> None:
+def _exports(source: Source, recipes: dict[str, str]) -> str:
+    """Draw the ways out -> the layout chosen for the checkpoint; empty where it cannot be written so."""
     plan = Plan(source.weights.filename, recipes)
     st.subheader(tr("Take it with you"), anchor=False)
     left, right = st.columns(2, gap="large")
@@ -85,9 +88,10 @@ def _exports(source: Source, recipes: dict[str, str]) -> None:
             st.caption(tr("It cannot be written so:") + " " + as_text(reason))
         elif source.path is not None and source.weights.nbytes > plans.MOST_NBYTES:
             st.caption(tr("It is too large for a download. On this machine, with the plan as JSON from the left:"))
-            st.code(f"python -m fp8core export {source.path} --plan plan.json --to FOLDER --layout {layout}", language="bash")
+            st.code(f"python -m fp8core export {shlex.quote(str(source.path))} --plan plan.json --to FOLDER --layout {layout}", language="bash")
         else:
             _write(source, recipes, layout)
+    return "" if reason else layout
 
 
 def _write(source: Source, recipes: dict[str, str], layout: str) -> None:
@@ -100,20 +104,38 @@ def _write(source: Source, recipes: dict[str, str], layout: str) -> None:
         st.download_button(tr("Download the checkpoint (.zip)"), held[1], "quantized.zip", "application/zip", key="layers_plan_zip", icon=":material/download:", on_click="ignore")
 
 
-def _python(source: Source, view: View) -> str:
-    costs = f'of_model("{source.model}", {list(view.candidates)})' if plans.measured(source) else f'of_weights(analyze(checkpoint, {list(view.candidates)}, plannable(checkpoint)))'
-    opened = f'load_weights("{source.model}")' if source.model else f'open_checkpoint("{as_text(source.weights.filename)}")'
-    return f'''
-from fp8core.checkpoints import open_checkpoint
-from fp8core.layers import analyze
-from fp8core.models import load_weights
+def _python(source: Source, view: View, by_hand: bool, layout: str) -> str:
+    """The program that gives the numbers of the plan, and writes it where that can be done."""
+    measured = plans.measured(source)
+    plan = f"plan = choose(costs, {view.bits} * count)"
+    if by_hand:
+        plan = f"plan = priced(costs, from_line({view.plan!r}, layers))"
+    if measured:
+        costs = f"from fp8core.plan import of_model\ncosts = of_model({source.model!r}, {list(view.candidates)})"
+    else:
+        everything = "" if plannable(source.weights) else ", everything=True"
+        costs = f"from fp8core.layers import analyze\nfrom fp8core.plan import of_weights, plannable\ncosts = of_weights(analyze(checkpoint, {list(view.candidates)}, plannable(checkpoint{everything}){source.limit}))"
+    numbers = f"""
+from fp8core.plan import {"from_line, priced" if by_hand else "choose"}, frontier
+layers = list(dict.fromkeys(cost.layer for cost in costs))
+count = sum(checkpoint.infos[layer].count for layer in layers)
+{plan}
+print(f"{{plan.nbits / count:.3f}} bits per weight, error {{plan.error:.3g}} predicted, {{plan.bound:.3g}} at least")
+for layer, recipe in plan.recipes.items():
+    (cost,) = (cost for cost in costs if (cost.layer, cost.recipe) == (layer, recipe))
+    print(f"{{layer}}: {{recipe or 'as stored'}}, {{cost.nbits / checkpoint.infos[layer].count:.3f}} bits, error {{cost.error:.2e}}")
+for each in frontier(costs):
+    print(f"the best for {{each.nbits / count:.3f}} bits: error {{each.error:.3g}}")
+"""
+    outcome = f"""
+from fp8core.plan import noise_to_signal
+from fp8core.sensitivity import end_to_end
+outcome = end_to_end({source.model!r}, plan.recipes)
+print(f"error {{noise_to_signal(outcome.output_sqnr_db):.3g}} measured, {{outcome.metrics}}")
+"""
+    written = f"""
 from fp8core.packed import verify, write_quantized
-from fp8core.plan import choose, of_model, of_weights, plannable
-
-checkpoint = {opened}
-costs = {costs}
-weights = sum(checkpoint.infos[name].count for name in {{cost.layer for cost in costs}})
-plan = choose(costs, {view.bits} * weights)
-write_quantized(checkpoint, plan.recipes, "quantized")
-assert not any(each.different for each in verify(checkpoint, plan.recipes, "quantized"))
-'''
+write_quantized(checkpoint, plan.recipes, "quantized", {layout!r})  # a new folder
+print(sum(each.different for each in verify(checkpoint, plan.recipes, "quantized")), "numbers differ from what was meant")
+"""
+    return snippets.program(source.weights_code, costs, numbers, outcome * measured, written * bool(layout))
