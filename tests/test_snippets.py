@@ -357,10 +357,9 @@ def _agrees(line: str, row: dict) -> bool:
 
 def pays(app, lines):
     """Times differ from run to run: compared are what was measured, kernels and errors; the size is a small one, so that it takes no minute."""
-    shown = app.dataframe[0].value
-    assert [line.split(" ", 3)[:3] for line in lines] == [["tiny", str(batch), recipe] for batch, recipe in zip(shown["batch"], shown["recipe"], strict=True)]
-    assert [line.split()[3] for line in lines] == shown["kernel"].tolist()
-    same(shown["sqnr_db"], [numbers(line)[-1] for line in lines], 2)
+    shown, printed = table(app, "kernel"), [line.split(" ", 4)[:4] for line in lines]
+    assert [(layer, int(batch), recipe_title(recipe), kernel) for layer, batch, recipe, kernel in printed] == list(zip(shown["layer"], shown["batch (tokens)"], shown["recipe"], shown["kernel"], strict=True))
+    same(shown["SQNR (dB)"], [numbers(line)[-1] for line in lines])
 
 
 def roofline_here(app, lines):
@@ -438,6 +437,7 @@ CASES = {
     "formats, a list of values": Case("pages/formats.py", {"formats": "e2m1fn,e8m0fnu", "pattern": "table(-1,-0.5,0,0.5,1)", "pair": "e5m2", "byte": "128"}, formats),
     "number": Case("pages/number.py", {"number": "0.1"}, number),
     "number, a fraction, stochastic": Case("pages/number.py", {"number": "1/3", "rounding": "stochastic", "overflow": "ieee", **OWN}, number),
+    "number, a code of 16 bits": Case("pages/number.py", {"number": "0x7f80", "format": "bfloat16", "overflow": "ieee", "families": "16 bits and more"}, number),
     "number, NaN": Case("pages/number.py", {"number": "nan", "format": "e5m2", "families": "FP8,IEEE P3109"}, number),
     "distributions": Case("pages/distributions.py", {"granularity": "1x32", "zoom": "4", **HEAVY}, distributions),
     "distributions, own format, no scaling": Case("pages/distributions.py", {"granularity": "none", "rounding": "up", **HEAVY, **OWN}, distributions),
@@ -459,8 +459,8 @@ CASES = {
     "directions, none, up": Case(SCALING, {"topic": "directions", "granularity": "none", "rounding": "up", "source": "laplace", **SMALL}, directions),
     "directions, rotated recipe": Case(SCALING, {"topic": "directions", "preset": "te_nvfp4_rht_sr", "rounding": "stochastic", **HEAVY}, directions),
     "suffer": Case(LAYER_PAGE, {**DIGITS, "recipe": "te_nvfp4_sr"}, suffer),
-    "suffer, activations": Case(LAYER_PAGE, {**DIGITS, "part": "activations", "layer": "hidden.1", "recipe": "mxfp4"}, suffer),
-    "suffer, a file": Case(LAYER_PAGE, {**DIGITS, "recipe": "mxfp4"}, suffer, upload("strange.safetensors")),
+    "suffer, activations": Case(LAYER_PAGE, {**DIGITS, "part": "activations", "layer": "hidden.1", "layers_chart": "outliers", "recipe": "mxfp4"}, suffer),
+    "suffer, a file": Case(LAYER_PAGE, {**DIGITS, "layers_chart": "colours", "recipe": "mxfp4"}, suffer, upload("strange.safetensors")),
     "suffer, a quantized file": Case(LAYER_PAGE, {**DIGITS, "recipe": "mxfp4"}, suffer, upload("packed.safetensors")),
     "products": Case(LAYER_PAGE, {**DIGITS, "layers_topic": "products"}, products),
     "products, recorded": Case(LAYER_PAGE, {**DIGITS}, products, upload("step.safetensors", then=topic("products"))),

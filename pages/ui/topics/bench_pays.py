@@ -7,8 +7,7 @@ import streamlit as st
 from pages.ui import frame, own_pair, sweeps
 from pages.ui.charts import benchmark as charts
 from pages.ui.language import tr
-from pages.ui.measurements import device
-from pages.ui.view import SQUARES, View, recipe_title
+from pages.ui.view import View, recipe_title
 
 
 def draw(view: View) -> None:
@@ -37,14 +36,4 @@ def draw(view: View) -> None:
                 st.markdown(left_out)
         if found.points:
             frame.table(sweeps.table(found), "pays")
-    frame.copy_python(f"""
-from fp8core.bench.shapes import {"squares" if view.sizes == SQUARES else "MODELS"}
-from fp8core.bench.sweep import sweep
-
-found = sweep({list(own_pair.recipe_names(view))}, {sweeps.shapes_code(view)}, {list(view.batches)}, {device()!r}, seconds={view.seconds})
-for p in found.points:
-    r = p.result
-    print(p.shape.layer, p.batch, r.case.recipe, r.kernel, r.refusal or f"{{r.product_ms.median:.3f}} ms, {{r.speedup_bfloat16:.2f}} x BF16, {{r.sqnr_db:.2f}} dB")
-for left in found.left_out:
-    print(left.shape.layer, left.batch, left.reason)
-""")
+    frame.copy_python(sweeps.as_python(view, found))
