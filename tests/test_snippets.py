@@ -45,7 +45,7 @@ DIGITS = {"model": "digits", "recipes": "int8_tensor,mxfp4,te_nvfp4_sr"}
 TINY = {"rows": "64", "columns": "64", "inner": "64", "repeats": "5", "recipes": "tensor_e4m3,te_nvfp4_sr"}
 FILE = "it's \"a\" {file} **x**.npy"
 LAYER = "w\"] + 1; raise SystemExit('x') #'\\**x**{0}\u202e"
-LOG = "te's.log"
+LOG = "te's \"x\".log"
 STEPS = ("format", "scaling", "rounding", "overflow", "rotation")
 SOME, ORACLES = ("e4m3fn", "int8", "mxfp4"), ("ml_dtypes", "numpy")
 
