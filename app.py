@@ -24,6 +24,15 @@ frame.figure(
     tr("Each tick is a number. FP8 E5M2 reaches furthest and steps most coarsely; FP8 E4M3 trades range for precision; FP4 has seven numbers; INT8 spends most of its numbers on the largest magnitudes."),
 )
 
+frame.copy_python("""
+import fp8core as fp8
+from fp8core.grid import spacing
+
+print(len(fp8.FORMATS), "number formats")
+for name in ("e4m3fn", "e5m2", "e2m1fn", "int8"):
+    print(name, *spacing(name).values)
+""")
+
 st.subheader(tr("Six things to look at"), anchor=False)
 examples = (
     ("pages/number.py", tr("Why 0.1 becomes 0.1015625"), {"number": "0.1", "format": "e4m3fn"}),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from torch import nn
+
+from fp8core.checkpoints import Checkpoint
 
 MAX_NUMBERS = 1 << 18
 PARTS = ("input", "weight", "output", "output_grad", "weight_grad")
@@ -61,6 +63,36 @@ def capture(model: nn.Module, path: str | os.PathLike, layers: Iterable[str] | C
             if weight.grad is not None:
                 seen[f"weight_grad/{name}"] = weight.grad.detach()
     _write({part: seen[part] for kind in PARTS for part in seen if part.startswith(f"{kind}/")}, Path(path))
+
+
+def captured(checkpoint: Checkpoint) -> Mapping[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Return inputs (M, K) and weights (N, K) by layer, float32, of a file that `capture` wrote, as `sensitivity.what_if` takes them; each is read when it is asked for.
+
+    Layers without both are left out; of any other file nothing is left.
+    """
+    return _Captured(checkpoint)
+
+
+class _Captured(Mapping):
+    def __init__(self, checkpoint: Checkpoint):
+        self._checkpoint, shapes = checkpoint, {name: info.shape for name, info in checkpoint.infos.items()}
+        layers = (name.removeprefix("input/") for name in shapes if name.startswith("input/"))
+        self._layers = [layer for layer in layers if _fits(shapes[f"input/{layer}"], shapes.get(f"weight/{layer}", ()))]
+
+    def __getitem__(self, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
+        if layer not in self._layers:
+            raise KeyError(layer)
+        return tuple(self._checkpoint.read(f"{part}/{layer}").float() for part in ("input", "weight"))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._layers)
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+
+def _fits(inputs: tuple[int, ...], weights: tuple[int, ...]) -> bool:
+    return len(inputs) == 2 == len(weights) and inputs[1] == weights[1]
 
 
 def _chosen(model: nn.Module, layers) -> dict[str, nn.Module]:

@@ -39,10 +39,9 @@ with right:
     st.markdown(f"**{tr('Precision, binade by binade')}**", help=tr("Drawn for binades with at least 20 numbers."))
     frame.figure(charts.error_by_binade({recipe.title: report, tr("without scale"): work.report(chosen, bare)}), "binades", tr("**What you see:** floating point keeps the same ratio of signal to error over its normal range, then loses 6 dB with every halving; integers lose 6 dB from the start."))
 
-calibrations.draw_for_tensor(chosen, own_format.chosen_format(view).name)
+calibrated = calibrations.draw_for_tensor(chosen, own_format.chosen_format(view).name)
 
 st.subheader(tr("The whole report"), anchor=False)
 frame.table(report_tables.rows({recipe.title: report, tr("without scale"): work.report(chosen, bare)}), "distribution_report")
 frame.explain(tr("Is a high SQNR good?"), tr("SQNR weighs numbers by their energy, so the largest dominate it. A tensor whose small half is flushed to zero can still read 32 dB: read it beside the share that is flushed."))
-if code := work.as_python(chosen, recipe):
-    frame.copy_python(code)
+frame.copy_python(work.as_python(chosen, recipe, work.distributed(bare, view.zoom), calibrated))

@@ -69,5 +69,14 @@ frame.explain(
         "- In format names, **fn** means no infinity, **uz** no negative zero; eXmY gives exponent and mantissa bits, and b the exponent bias."
     ),
 )
-frame.copy_python("import fp8core as fp8\nfrom fp8core.grid import describe, spacing\n\n" + f"for name in {names!r}:\n    fmt = fp8.parse_format(name)\n    print(describe(fmt))\n    print(spacing(fmt).values)")
+frame.copy_python(f"""
+from fp8core.grid import code_table, describe, spacing
+
+for name in {names}:
+    print(describe(name))
+    print("numbers", *spacing(name).values)
+    print("gaps", *spacing(name).steps[:-1])
+    for code in code_table(name) if describe(name).bits <= 8 else ():
+        print(f"{{code.hex}} = {{code.bits}}: {{code.arithmetic}}, {{code.kind}}")
+""")
 readings.draw()

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.ui import accumulations, frame, own_pair, products
+from pages.ui import accumulations, frame, own_pair, products, snippets
 from pages.ui.charts import matmul as charts
 from pages.ui.language import tr
 from pages.ui.view import OWN
@@ -69,4 +69,4 @@ frame.explain(
         "The page \"Benchmark\" measures kernels as they are."
     ),
 )
-frame.copy_python(products.as_python(view, k) + accumulations.as_python(view))
+frame.copy_python(snippets.program(products.as_python(view, k), accumulations.as_python(view)))

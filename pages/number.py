@@ -64,4 +64,15 @@ frame.explain(
         "Below the smallest normal binade the steps stay as they are: these numbers are subnormal, and below half of the first step only zero is left."
     ),
 )
-frame.copy_python(f'from fp8core.number import explain\n\nr = explain({view.number!r}, "{fmt.name}", rounding="{view.rounding}", overflow="{view.overflow}")\nprint(r.code.arithmetic, r.error, r.interval)')
+frame.copy_python(f"""
+from fp8core.formats import FAMILIES
+from fp8core.number import across, explain
+
+how = {{"rounding": {view.rounding!r}, "overflow": {view.overflow!r}}}
+r = explain({view.number!r}, {fmt.name!r}, **how)
+print(f"{{r.code.hex}} = {{r.code.bits}}: {{r.code.arithmetic}}, {{r.code.kind}}")
+print(f"error {{r.error:.4g}}, relative {{100 * r.relative_error:.3g}} %, {{r.error_ulps:.4g}} ulp; all of {{r.interval}} share the code")
+formats = [fmt.name for family in {list(view.families)} for fmt in FAMILIES[family]]
+for each in across(r.x, dict.fromkeys([*formats, {fmt.name!r}]), **how):
+    print(f"{{each.format}}: {{each.code.hex}} = {{each.value!r}}, error {{each.error:.4g}}, relative {{100 * each.relative_error:.3g}} %, {{each.error_ulps:.4g}} ulp")
+""")

@@ -6,6 +6,7 @@ from torch import nn
 
 import fp8core as fp8
 from fp8core import capture
+from fp8core.capturing import captured
 from fp8core.checkpoints import open_checkpoint
 from fp8core.layers import analyze
 from fp8core.models import activations, load_inputs, load_weights
@@ -101,3 +102,14 @@ def test_mistakes_are_named_and_leave_nothing_behind(tmp_path):
         raise RuntimeError("own")
     assert not list(tmp_path.iterdir())
     assert not model[0]._forward_hooks
+
+
+def test_what_was_recorded_comes_back_by_layer(tmp_path):
+    model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 2))
+    with capture(model, tmp_path / "x.safetensors"):
+        model(torch.ones(3, 8))
+    found = captured(open_checkpoint(tmp_path / "x.safetensors"))
+    assert list(found) == ["0", "1"] and len(found) == 2
+    inputs, weights = found["1"]
+    assert torch.equal(weights, model[1].weight) and torch.equal(inputs, model[0](torch.ones(3, 8)))
+    assert not captured(load_weights("digits")) and "2" not in found

@@ -240,6 +240,12 @@ def test_error_of_a_product():
     assert independent_db(float("inf"), float("inf")) == float("inf")
 
 
+def test_errors_of_stochastic_recipes_are_the_same_again():
+    a, b = random_pair(8, 8, 64)
+    assert product_error(a, b, "te_nvfp4_sr") == product_error(a, b, "te_nvfp4_sr")
+    assert outlier_effect(a, b, ["te_nvfp4_sr"], [1, 10]) == outlier_effect(a, b, ["te_nvfp4_sr"], [1, 10])
+
+
 def test_errors_grow_with_the_root_of_k():
     """Errors of normal numbers are independent, so that their sum over K grows like the square root of K: 16 times K, 4 times the error."""
     small, large = error_growth(*random_pair(64, 64, 1024), ["int8_tensor"], [64, 1024])

@@ -171,23 +171,6 @@ def test_every_topic_draws(topic, values):
     assert len(opened(topic, **values).get("plotly_chart")) == 2 - has_no_direction
 
 
-@pytest.mark.parametrize(("topic", "column"), [("rules", "SQNR (dB)"), ("nvfp4", "x̂"), ("directions", "scales")])
-@pytest.mark.parametrize("source", ["laplace", ODD])
-def test_the_python_shown_gives_the_numbers_shown(topic, column, source):
-    app = opened(topic, source=source, granularity="row", block=5, library="DeepSeek")
-    scope = {}
-    exec(app.code[0].value, scope)
-    shown = table(app, column)
-    if topic == "rules":
-        assert shown["SQNR (dB)"].tolist() == [round(report.sqnr_db, 2) for report in scope["reports"].values()]
-    elif topic == "nvfp4":
-        assert shown["x̂"].tolist() == scope["part"].restored.tolist()
-    else:
-        found = scope["found"]
-        assert shown["SQNR (dB)"].tolist() == [round(found.along_rows.sqnr_db, 2), round(found.along_columns.sqnr_db, 2)]
-        assert found.difference == directions(scope["x"], scope["recipe"]).difference
-
-
 @pytest.mark.parametrize("topic", ["rules", "nvfp4", "directions"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
 def test_nan_infinity_and_zeros_in_an_upload_are_drawn(topic, bad):

@@ -24,12 +24,6 @@ def figures(app) -> list[dict]:
     return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
 
 
-def run_code(app) -> dict:
-    scope = {}
-    exec(app.code[-1].value, scope)
-    return scope
-
-
 def test_calibration_shows_the_numbers_of_fp8core():
     app = open_page("pages/scaling.py", {"topic": "calibration", "model": "digits", "layer": "hidden.1", "percentile": "99.9", "momentum": "0.5"})
     seen = observe(activations("digits")["hidden.1"].tensor_split(16))
@@ -41,15 +35,6 @@ def test_calibration_shows_the_numbers_of_fp8core():
         assert row["method"] == CALIBRATIONS[method].title
         assert (row["amax"], row["SQNR (dB)"], row["clipped (%)"], row["flushed (%)"]) == (f"{c.amax:.6g}", round(c.sqnr_db, 3), round(100 * c.clipped, 4), round(100 * c.flushed, 4))
     assert len(figures(app)) == 4
-
-
-@pytest.mark.parametrize("query", [{"model": "digits", "format": "int4"}, {"calibrated_on": "tensor", "source": "student_t", **SMALL}, {"calibrated_on": "tensor", "source": "silero_vad/lstm_cell.weight_ih"}], ids=["activations", "sample", "weights"])
-def test_the_python_of_calibration_gives_the_numbers_shown(query):
-    app = open_page("pages/scaling.py", {"topic": "calibration", **query})
-    table = run_code(app)["table"]
-    shown = table_of(app, ["method", "clipped (%)"])
-    assert [f"{c.amax:.6g}" for c in table.values()] == list(shown["amax"])
-    assert [round(c.sqnr_db, 3) for c in table.values()] == list(shown["SQNR (dB)"])
 
 
 def test_a_model_without_inputs_is_told_and_another_shown():
@@ -101,7 +86,6 @@ def test_delayed_scaling_shows_the_numbers_of_fp8core(scenario):
     assert list(table_of(app, ["step", "reach"])["scale"]) == [f"{s.scale:.6g}" for s in steps]
     assert list(table_of(app, ["place, newest first"])["amax"]) == [f"{a:.6g}" for a in reversed(step.history)]
     assert any(f"**{step.scale:.6g}**" in text.value for text in app.markdown)
-    assert list(map(repr, run_code(app)["steps"])) == list(map(repr, steps))
     spec = figures(app)[0]
     assert spec["layout"]["shapes"][0]["x0"] == 34
 

@@ -17,7 +17,7 @@ from torchao.quantization import FqnToConfig
 from fp8core.layers import analyze, to_rows
 from fp8core.models import load_weights
 from fp8core.packed import FAMILIES, family
-from fp8core.plan import CANDIDATES, EXPORTS, Chosen, Cost, Plan, apart, cheapest, choose, from_line, frontier, group_of, of_model, of_rows, of_weights, plannable, stored_bits, to_line, uniform
+from fp8core.plan import CANDIDATES, EXPORTS, Chosen, Cost, Plan, apart, cheapest, choose, from_line, frontier, group_of, of_model, of_rows, of_weights, plannable, priced, stored_bits, to_line, uniform
 from fp8core.quantized import quantize
 from fp8core.recipes import RECIPES
 from fp8core.sensitivity import end_to_end
@@ -77,6 +77,8 @@ def test_what_cannot_be_chosen_is_said():
         cheapest(two, 0.05)
     with pytest.raises(ValueError, match="layer 'a' has no cost under 'z', only under 'x', 'y'"):
         uniform(two, "z")
+    with pytest.raises(ValueError, match="layer 'c' has no cost under 'x'"):
+        priced(two, {"c": "x"})
     with pytest.raises(ValueError, match="there is no layer"):
         frontier([])
     with pytest.raises(ValueError, match="two costs under recipe 'x'"):

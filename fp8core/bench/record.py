@@ -27,7 +27,7 @@ class BenchCase:
         recipe: as `parse_recipe` reads it.
         backend: a key of `gemm.BACKENDS`, or "auto": the first available one that multiplies the codes as they are, whether its
             result is rounded or not, as a program would; the dequantizing one where there is none.
-        seed: of the normal numbers in both matrices.
+        seed: of the normal numbers in both matrices, and of recipes that round stochastically.
         repeats: timed runs, after one that is not timed.
 
     Raises:

@@ -221,7 +221,7 @@ def _prepare(case: BenchCase, device: str, host: Host, data: _Data, room: int) -
     projected = seconds * math.prod(case.shape) / math.prod(small)
     if projected > MAX_SECONDS:
         return replace(refused, kernel=kernel, refusal=f"one product would take about {projected:.0f} s here; the limit is {MAX_SECONDS:.0f} s")
-    return _Subject(case, device, kernel, data.rotated(case), *gemm.operands(*data.pair(case), recipe), room)
+    return _Subject(case, device, kernel, data.rotated(case), *gemm.operands(*data.pair(case), recipe, seed=case.seed), room)
 
 
 def _quickest(recipe_a, recipe_b, device: str, shape) -> str:

@@ -121,27 +121,44 @@ def uniform(costs: Iterable[Cost], recipe: str) -> Chosen:
     Raises:
         ValueError: a layer without it.
     """
-    members, by_group = _by_group(costs)
-    for group, choices in by_group.items():
-        if recipe not in choices:
-            raise ValueError(f"layer {group!r} has no cost under {recipe!r}, only under {', '.join(map(repr, choices))}")
-    picked = [choices[recipe] for choices in by_group.values()]
+    costs = list(costs)
+    return priced(costs, dict.fromkeys((cost.layer for cost in costs), recipe))
+
+
+def priced(costs: Iterable[Cost], recipes: Mapping[str, str]) -> Chosen:
+    """Return a choice that is made already, recipes by layer, with its bits and its error.
+
+    Raises:
+        ValueError: a layer without a cost under its recipe.
+
+    >>> priced([Cost("a", "mxfp4", 100, 0.5), Cost("b", KEEP, 400, 0.0)], {"a": "mxfp4", "b": KEEP}).nbits
+    500
+    """
+    by_layer = _by_layer(costs)
+    for layer, recipe in recipes.items():
+        if recipe not in (choices := by_layer.get(layer, {})):
+            raise ValueError(f"layer {layer!r} has no cost under {recipe!r}, only under {', '.join(map(repr, choices))}")
+    picked = [by_layer[layer][recipe] for layer, recipe in recipes.items()]
     error = math.fsum(cost.error for cost in picked)
-    return Chosen(dict.fromkeys(members, recipe), sum(cost.nbits for cost in picked), error, error)
+    return Chosen(dict(recipes), sum(cost.nbits for cost in picked), error, error)
+
+
+def _by_layer(costs: Iterable[Cost]) -> dict[str, dict[str, Cost]]:
+    found: dict[str, dict[str, Cost]] = {}
+    for cost in costs:
+        choices = found.setdefault(cost.layer, {})
+        if cost.recipe in choices:
+            raise ValueError(f"layer {cost.layer!r} has two costs under recipe {cost.recipe!r}")
+        choices[cost.recipe] = cost
+    if not found:
+        raise ValueError("there is no layer to choose a recipe for")
+    return found
 
 
 def _by_group(costs: Iterable[Cost]) -> tuple[dict[str, str], dict[str, dict[str, Cost]]]:
     """The group of every layer, and by group and recipe what the recipe costs all its layers; recipes that one of them lacks are left out."""
-    by_layer: dict[str, dict[str, Cost]] = {}
-    members: dict[str, str] = {}
-    for cost in costs:
-        choices = by_layer.setdefault(cost.layer, {})
-        if cost.recipe in choices:
-            raise ValueError(f"layer {cost.layer!r} has two costs under recipe {cost.recipe!r}")
-        choices[cost.recipe] = cost
-        members[cost.layer] = cost.group or cost.layer
-    if not by_layer:
-        raise ValueError("there is no layer to choose a recipe for")
+    by_layer = _by_layer(costs)
+    members = {layer: next(iter(choices.values())).group or layer for layer, choices in by_layer.items()}
     found: dict[str, dict[str, Cost]] = {}
     for layer, choices in by_layer.items():
         seen = found.get(members[layer])

@@ -6,6 +6,6 @@ Adding a recipe is adding one literal to `registry.LIBRARIES`. Every other pair 
 
 from fp8core.recipes.base import Recipe
 from fp8core.recipes.parse import make_recipe, parse_recipe
-from fp8core.recipes.registry import INPUTS, LIBRARIES, RECIPES, inputs_of
+from fp8core.recipes.registry import INPUTS, LIBRARIES, RECIPES, inputs_of, namesakes
 
-__all__ = ["INPUTS", "LIBRARIES", "RECIPES", "Recipe", "inputs_of", "make_recipe", "parse_recipe"]
+__all__ = ["INPUTS", "LIBRARIES", "RECIPES", "Recipe", "inputs_of", "make_recipe", "namesakes", "parse_recipe"]

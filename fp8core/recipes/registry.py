@@ -155,6 +155,21 @@ INPUTS: dict[str, str] = {
 """What a library does to the inputs of a layer whose weights it quantizes by a recipe, where that is not the same: another recipe, or "" for nothing."""
 
 
+def namesakes(name: str) -> list[Recipe]:
+    """Return the recipes with the element format, the blocks and the scale format of the named one, which comes first; none that rotates, whose codes mean something else.
+
+    >>> [recipe.name for recipe in namesakes("int8_row")][:2]
+    ['int8_row', 'torchao_int8_per_row']
+    """
+    first = RECIPES[name]
+    alike = [each for each in RECIPES.values() if each.scaling and not each.rotation and _shape(each) == _shape(first)]
+    return [first, *(each for each in alike if each is not first)]
+
+
+def _shape(recipe: Recipe) -> tuple:
+    return (recipe.format, recipe.scaling.block, recipe.scaling.scale_format) if recipe.scaling else (recipe.format,)
+
+
 def inputs_of(recipe: Recipe) -> Recipe | None:
     """Return the recipe of a layer's inputs that goes with one for its weights; None where inputs are left as they are."""
     name = INPUTS.get(recipe.name, recipe.name)

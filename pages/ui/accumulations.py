@@ -72,16 +72,17 @@ def columns() -> dict:
 
 def as_python(view: View) -> str:
     """The program that gives the table's numbers."""
-    return f'''
+    own = "from fp8core.gemm.accumulators import Accumulator" if OWN in view.accumulators else ""
+    return f"""
 from fp8core.gemm.accumulate import accumulation_growth
-from fp8core.gemm.accumulators import Accumulator
-
+{own}
+from fp8core.gemm.error import random_pair
 accumulators = [{", ".join(map(_as_python, units(view).values()))}]
 for mean in {MEANS}:
-    a, b = random_pair({SIDE}, {SIDE}, {LENGTHS[-1]}, seed={SEED}, mean=mean)
-    for e in accumulation_growth(a, b, "{RECIPE}", accumulators, [{view.inner}]):
-        print(f"mean {{mean}}, {{e.accumulator:20}} rms error {{100 * e.relative_error:.2g}} %, SQNR {{e.sqnr_db:.2f}} dB")
-'''
+    numbers = random_pair({SIDE}, {SIDE}, {LENGTHS[-1]}, seed={SEED}, mean=mean)
+    for e in accumulation_growth(*numbers, {RECIPE!r}, accumulators, [{view.inner}]):
+        print(f"mean {{mean}}, {{e.accumulator}}: rms error {{100 * e.relative_error:.2g}} %, mean error {{100 * e.mean_error / e.rms:.2g}} %, SQNR {{e.sqnr_db:.2f}} dB")
+"""
 
 
 def _own(view: View) -> Accumulator:
@@ -91,8 +92,8 @@ def _own(view: View) -> Accumulator:
 
 def _as_python(unit: Accumulator) -> str:
     if unit.name != OWN:
-        return f'"{unit.name}"'
-    return f'Accumulator("{OWN}", group={unit.group}, aligned_bits={unit.aligned_bits}, sum_bits={unit.sum_bits}, rounding="{unit.rounding}", promotion={unit.promotion})'
+        return repr(unit.name)
+    return f"Accumulator({OWN!r}, group={unit.group}, aligned_bits={unit.aligned_bits}, sum_bits={unit.sum_bits}, rounding={unit.rounding!r}, promotion={unit.promotion})"
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

@@ -35,7 +35,7 @@ class Source:
 
     Args:
         key: tells two sources apart.
-        code: Python that gives `x`; empty for an upload.
+        code: Python that gives `x`.
     """
 
     key: str
@@ -62,7 +62,7 @@ def choose_source(view: View, chosen: Chosen) -> Source:
     with columns[2]:
         st.session_state["calibration_layer"] = layer
         st.selectbox(tr("Layer"), list(inputs), key="calibration_layer", on_change=_take_layer)
-    code = f'from fp8core.models import activations\n\nx = activations("{model}")["{layer}"]'
+    code = f"from fp8core.models import activations\nx = activations({model!r})[{layer!r}]"
     return Source(f"{model}/{layer}", layer, inputs[layer], code)
 
 
@@ -123,25 +123,26 @@ def methods_explained() -> str:
     return "\n".join(lines)
 
 
-def as_python(source: Source, formats: tuple[str, ...], percentile: float, momentum: float) -> str:
-    """The program that gives the table's numbers; empty for an upload."""
-    if not source.code:
-        return ""
-    return (
-        f"from fp8core.calibration import CALIBRATIONS, calibrate, observe\n{source.code}\nseen = observe(x.tensor_split({BATCHES}))\n"
-        f"table = {{\n    (method, name): calibrate(seen, name, method, percentile={percentile:g}, momentum={momentum:g})\n    for name in {formats} for method in CALIBRATIONS\n}}\n"
-        "for pair, c in table.items():\n    print(pair, c.amax, c.clipped, c.flushed, c.sqnr_db)"
-    )
+def as_python(formats: tuple[str, ...], percentile: float, momentum: float) -> str:
+    """Python that gives the table's numbers of `x`."""
+    return f"""
+from fp8core.calibration import CALIBRATIONS, calibrate, observe
+seen = observe(x.tensor_split({BATCHES}))
+for name in {list(formats)}:
+    for method in CALIBRATIONS:
+        c = calibrate(seen, name, method, percentile={percentile:g}, momentum={momentum:g})
+        print(f"{{name}}, {{method}}: amax {{c.amax:.6g}}, SQNR {{c.sqnr_db:.3f}} dB, clipped {{100 * c.clipped:.4f}} %, flushed {{100 * c.flushed:.4f}} %")
+"""
 
 
-def draw_for_tensor(chosen: Chosen, format_name: str) -> None:
-    """Draw what each method would clip and flush of one tensor in one format, with one scale: lines on the histogram and a table."""
+def draw_for_tensor(chosen: Chosen, format_name: str) -> str:
+    """Draw what each method would clip and flush of one tensor in one format, with one scale: lines on the histogram and a table -> Python for the table's numbers of `x`."""
     fmt, source = parse_format(format_name), of_tensor(chosen)
     seen = observed(source) if fmt.bits <= MOST_BITS else None
     st.subheader(tr("What calibration would make of it"), anchor=False)
     if seen is None or not seen.largest:
         st.caption(tr("There is nothing to choose here: the format has more than {bits} bits, or the tensor no number but zero.").format(bits=MOST_BITS))
-        return
+        return ""
     default = View()
     table = calibrations(source, (format_name,), default.percentile, default.momentum)
     left, right = st.columns([1, 1.1])
@@ -155,6 +156,7 @@ def draw_for_tensor(chosen: Chosen, format_name: str) -> None:
         best = max(table.values(), key=lambda c: c.sqnr_db)
         st.markdown(tr("Best SQNR: **{method}**, with {share} clipped and {flushed} flushed to zero.").format(method=tr(CALIBRATIONS[best.method].title), share=percent(best.clipped), flushed=percent(best.flushed)))
         frame.link("pages/scaling.py", tr("Compare several formats, on real activations"), topic="calibration", **named(format_name))
+    return as_python((format_name,), default.percentile, default.momentum)
 
 
 def _widest(inputs: dict[str, torch.Tensor]) -> str:

@@ -143,7 +143,7 @@ def table(rows: Any, name: str, **dataframe: Any):
 def copy_python(code: str) -> None:
     """Show the code that gives the same numbers in a plain interpreter; its copy button is Streamlit's own."""
     with st.expander(tr("The same in Python"), icon=":material/code:"):
-        st.code(code.strip(), language="python")
+        st.code(code.strip(), language="python", wrap_lines=True)
 
 
 def explain(title: str, text: str, expanded: bool = False) -> None:

@@ -15,11 +15,11 @@ from fp8core.checkpoints import Checkpoint, open_checkpoint
 from fp8core.distributions import Distribution, distribution
 from fp8core.layers import LayerReport, Scales, Tiles, analyze_tensors, as_layer, kind_of, report, scales_of, summary, tiles_of, to_rows
 from fp8core.models import MODELS, activations, load_weights
-from fp8core.packed import decoded
+from fp8core.packed import decoded, packed_layers
 from fp8core.quantized import quantize
 from fp8core.recipes import RECIPES
 from fp8core.te_statistics import blockwise_dynamic_range
-from pages.ui import frame
+from pages.ui import frame, snippets
 from pages.ui.language import tr
 from pages.ui.local import NONE, folder, path_of
 from pages.ui.progress import one_by_one
@@ -75,14 +75,49 @@ class Source:
         """The checkpoint whose weights a plan is for: that of the model where its activations are analysed."""
         return load_weights(self.model) if self.checkpoint is None else self.checkpoint
 
+    @property
+    def code(self) -> str:
+        """Python that gives `checkpoint`: weights by name, or for activations a dict of them."""
+        if self.checkpoint is None:
+            return f"from fp8core.models import activations\nactivations = activations({self.model!r})"
+        return self.weights_code
+
+    @property
+    def weights_code(self) -> str:
+        """Python that gives `weights` as `checkpoint`."""
+        if self.model:
+            return f"from fp8core.models import load_weights\ncheckpoint = load_weights({self.model!r})"
+        opened = f"open_checkpoint({str(self.path or self.title)!r})"
+        if not packed_layers(self.stored):
+            return f"from fp8core.checkpoints import open_checkpoint\ncheckpoint = {opened}"
+        return f"from fp8core.checkpoints import open_checkpoint\nfrom fp8core.packed import decoded\ncheckpoint = decoded({opened})"
+
+    @property
+    def limit(self) -> str:
+        """The argument of `analyze` that leaves tensors out that are not measured here; empty where all are."""
+        return f", most={self.most}" if self.most is not None and any(info.count > self.most for info in self.weights.infos.values()) else ""
+
     def read(self, name: str) -> torch.Tensor:
         """Return one tensor in the shape in which it is quantized, 16 bits as float32; of a large one its first rows, about MOST_NUMBERS."""
         if self.checkpoint is None:
             return self.tensors[name]
         info = self.checkpoint.infos[name]
-        rows = max(MOST_NUMBERS // max(info.count // info.shape[0], 1) // 128, 1) * 128 if info.count > MOST_NUMBERS else info.shape[0]
-        x = as_layer(self.checkpoint.read(name, slice(0, rows)), kind_of(name, info.shape))
+        x = as_layer(self.checkpoint.read(name, slice(0, self._rows(name))), kind_of(name, info.shape))
         return x.float() if x.dtype.itemsize == 2 else x
+
+    def read_code(self, name: str) -> str:
+        """Python that gives `x` as `read` does, after `code`."""
+        if self.checkpoint is None:
+            return f"x = activations[{name!r}]"
+        info, rows = self.checkpoint.infos[name], self._rows(name)
+        part = "" if rows == info.shape[0] else f", slice(0, {rows})"
+        shape = as_layer(torch.empty(rows, *info.shape[1:], device="meta"), kind_of(name, info.shape)).shape
+        flat = "" if len(shape) == len(info.shape) else f".reshape{tuple(shape)}"
+        return f"x = checkpoint.read({name!r}{part}){flat}{'' if info.dtype == torch.float64 else '.float()'}"
+
+    def _rows(self, name: str) -> int:
+        info = self.checkpoint.infos[name]
+        return max(MOST_NUMBERS // max(info.count // info.shape[0], 1) // 128, 1) * 128 if info.count > MOST_NUMBERS else info.shape[0]
 
 
 def controls() -> tuple[str, ...]:
@@ -199,6 +234,36 @@ def tiles(source: Source, name: str, recipe: str) -> Tiles:
     return _tiles(source.key, name, recipe, source)
 
 
+def as_python(source: Source, recipes: Sequence[str], name: str = "", recipe: str = "") -> str:
+    """The program that gives the numbers of the tables, and of one layer under a recipe where one is shown."""
+    found = f"analyze_tensors(activations, {list(recipes)})" if source.checkpoint is None else f"analyze(checkpoint, {list(recipes)}{source.limit})"
+    tables = f"""
+from fp8core.layers import {found.split("(")[0]}, summary
+found = list({found})
+for s in summary(found).values():
+    print(f"{{s.recipe}}: {{s.sqnr_db:.2f}} dB, worst {{s.worst_sqnr_db:.2f}} dB in {{s.worst}}, underflow {{100 * s.underflow:.2f}} %, saturation {{100 * s.saturation:.2f}} %, {{s.bits_per_value:.2f}} bits, {{s.nbytes / 1e6:.2f}} MB")
+for layer in found:
+    if seen := layer.statistics:
+        print(f"{{layer.name}}: crest factor {{seen.crest_factor:.2f}}, kurtosis {{seen.kurtosis:.2f}}, {{seen.range_binades:.2f}} binades")
+    for recipe, r in layer.errors.items():
+        print(f"{{layer.name}}, {{recipe}}: {{r.sqnr_db:.2f}} dB, underflow {{100 * r.underflow:.2f}} %, saturation {{100 * r.saturation:.2f}} %")
+"""
+    if not name:
+        return snippets.program(source.code, tables)
+    seed = ", seed=0" if RECIPES[recipe].rounding == "stochastic" else ""
+    return snippets.program(source.code, tables, source.read_code(name), f"""
+import fp8core as fp8
+from fp8core.distributions import distribution
+from fp8core.layers import scales_of, tiles_of
+from fp8core.te_statistics import blockwise_dynamic_range
+q = fp8.quantize(x, {recipe!r}{seed})
+print(distribution(x, q, scaled=True))
+print("block binades", blockwise_dynamic_range(x.nan_to_num(0, 0, 0)))
+print(scales_of(q))
+print(tiles_of(x, q).sqnr_db.round(1))
+""")  # fmt: skip
+
+
 def column_config(rows: list[dict]) -> dict:
     """Two decimals for every column of fractions."""
     fractions = {key for row in rows for key, value in row.items() if isinstance(value, float)}
@@ -286,7 +351,7 @@ def _changed(path: Path) -> float:
 def _distribution(key: str, name: str, recipe: str, _source: Source) -> Distribution:
     x = _source.read(name)
     with _slots():
-        return distribution(x, quantize(x, recipe), scaled=True)
+        return distribution(x, quantize(x, recipe, seed=0), scaled=True)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

@@ -15,6 +15,7 @@ from fp8core.bench.devices import DeviceProfile
 from fp8core.bench.roofline import attainable_tflops, intensity, modelled_ms, operand_of, why
 from fp8core.gemm import BACKENDS
 from fp8core.hardware import Host, probe
+from pages.ui import snippets
 from pages.ui.jobs import Busy, heavy_job
 from pages.ui.language import tr
 from pages.ui.own_pair import recipe_names
@@ -95,6 +96,27 @@ def _by_size(path: Path) -> list[tuple[str, list[BenchResult]]]:
     for r in load(path):
         runs.setdefault((r.host, r.recorded, r.case.shape), []).append(r)
     return [(load_note(path), results) for results in runs.values()]
+
+
+def as_python(view: View, results: Sequence[BenchResult]) -> str:
+    """The program that measures what was measured, or what would be, and shows recorded runs too."""
+    wanted = [r.case for r in results] or cases(view)
+    first, listed = wanted[0], [case.recipe for case in wanted]
+    arguments = f"{first.m}, {first.n}, {first.k}"
+    told = f"seed={first.seed}, repeats={first.repeats}"
+    made = f"[BenchCase({arguments}, recipe, {told}) for recipe in {listed}]"
+    if any(case.backend != "auto" for case in wanted):
+        made = f"[BenchCase({arguments}, recipe, backend, {told}) for recipe, backend in {[(case.recipe, case.backend) for case in wanted]}]"
+    runs = f"runs = [run_many({made}, {device()!r})]"
+    if view.recorded == "shown":
+        file = st.session_state.get("measurements_upload")
+        paths = "*recorded_runs().values()" if file is None else f"*recorded_runs().values(), {file.name!r}"
+        runs = f"from fp8core.bench import load, recorded_runs\n{runs}\nruns += [load(path) for path in ({paths},)]"
+    return snippets.program("from fp8core.bench import BenchCase, run_many", runs, """
+for results in runs:
+    for r in results:
+        print(r.recorded or "live", r.case.shape, r.case.recipe, r.kernel, r.label, r.refusal or f"{r.product_ms.median:.3f} ms, {r.tflops:.4f} TFLOP/s, {r.sqnr_db:.2f} dB, largest error {r.max_abs_error:.5f}")
+""")  # fmt: skip
 
 
 def reasons(results: Sequence[BenchResult]) -> str:

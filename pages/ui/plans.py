@@ -12,7 +12,7 @@ import streamlit as st
 
 from fp8core.packed import LAYOUTS, verify, write_quantized
 from fp8core.packed.writing import check
-from fp8core.plan import KEEP, Chosen, Cost, Plan, apart, cheapest, choose, from_line, group_of, of_weights, plannable, to_line, uniform
+from fp8core.plan import KEEP, Chosen, Cost, Plan, apart, cheapest, choose, from_line, group_of, of_weights, plannable, priced, to_line, uniform
 from pages.ui import frame, layer_reports, whole_models
 from pages.ui.language import tr
 from pages.ui.layer_reports import Source
@@ -84,11 +84,11 @@ def weights_of(source: Source, found: Sequence[Cost]) -> int:
 
 def total(found: Sequence[Cost], recipes: Mapping[str, str]) -> tuple[int, float | None]:
     """Bits and error of a plan; the error is None where a recipe was put in by hand that is not among the candidates."""
-    known = {(cost.layer, cost.recipe): cost for cost in found}
-    picked = [known.get(each) for each in recipes.items()]
-    if None in picked:
+    try:
+        plan = priced(found, recipes)
+    except ValueError:
         return 0, None
-    return sum(cost.nbits for cost in picked), sum(cost.error for cost in picked)
+    return plan.nbits, plan.error
 
 
 def table(source: Source, found: Sequence[Cost], recipes: dict[str, str], candidates: Sequence[str], fused: str) -> None:

@@ -10,6 +10,7 @@ import torch
 from fp8core.gemm.error import OutlierError, ProductError, error_growth, outlier_effect, random_pair
 from fp8core.models import load_weights
 from fp8core.samples import SAMPLES, make_sample
+from pages.ui import snippets
 from pages.ui.language import tr
 from pages.ui.own_pair import recipe_names
 from pages.ui.view import View, heeded, recipe_title
@@ -37,21 +38,25 @@ def outliers(view: View) -> list[OutlierError]:
 
 
 def as_python(view: View, k: int) -> str:
-    """The program that gives the table's numbers."""
+    """The program that gives the numbers of the table and of the figures."""
     a, b = _pair(*_source(view))
     if view.source in SAMPLES:
-        code = f'from fp8core.samples import make_sample\n\na = make_sample("{view.source}", {tuple(a.shape)}, seed={view.seed}, outlier={view.outlier}, tail={view.tail})'
+        drawn = f"from fp8core.samples import make_sample\na = {snippets.sample(view, a.shape)}"
     else:
         model, name = view.source.split("/", 1)
-        code = f'from fp8core.models import load_weights\n\na = load_weights("{model}").read("{name}").float().flatten(1)[:{SIDE}, :{LONGEST}]'
-    return f'''
-from fp8core.gemm.error import product_error, random_pair
-{code}
+        drawn = f"from fp8core.models import load_weights\na = {snippets.tensor(f'load_weights({model!r})', name)}.flatten(1)[:{SIDE}, :{LONGEST}]"
+    ks, smoothing = _doubling(a.shape[1]), "" if _smoothing(view) is None else f", smoothing={view.smoothing}"
+    outliers = f"""
+for e in outlier_effect(a[:, :{k}], b[:{k}], recipes, {list(FACTORS)}{smoothing}):
+    print(f"{{e.recipe}}, first column times {{e.factor:g}}: the others {{e.others_db:.1f}} dB, all {{e.sqnr_db:.1f}} dB")
+"""
+    return snippets.program(drawn, f"""
+from fp8core.gemm.error import error_growth, outlier_effect, random_pair
 b = random_pair(1, {SIDE}, {b.shape[0]}, seed={_B_SEED + view.seed})[1]  # normal numbers
-for recipe in {list(recipe_names(view))}:
-    e = product_error(a[:, :{k}], b[:{k}], recipe, smoothing={_smoothing(view)})
-    print(f"{{recipe:20}} A {{e.sqnr_a_db:6.2f}} dB, B {{e.sqnr_b_db:6.2f}} dB, product {{e.sqnr_db:6.2f}} dB, largest error {{e.max_abs_error:.3g}}")
-'''
+recipes = {list(recipe_names(view))}
+for e in error_growth(a, b, recipes, {list(dict.fromkeys((*ks, k)))}{smoothing}):
+    print(f"{{e.recipe}}, K = {{e.k}}: A {{e.sqnr_a_db:.2f}} dB, B {{e.sqnr_b_db:.2f}} dB, product {{e.sqnr_db:.2f}} dB, rms error {{e.rms_error:.3g}}, largest {{e.max_abs_error:.3g}}, {{e.bits_per_value:.3f}} bits")
+""", outliers * (k > 1))  # fmt: skip
 
 
 def table(errors: Sequence[ProductError]) -> list[dict]:
@@ -111,8 +116,11 @@ def _pair(source: str, seed: int, outlier: float, tail: float) -> tuple[torch.Te
 def _growth(source: str, seed: int, outlier: float, tail: float, recipe: str, smoothing: float | None, ks: tuple[int, ...] = ()) -> tuple[ProductError, ...]:
     a, b = _pair(source, seed, outlier, tail)
     depth = a.shape[1]
-    doubling = tuple(SHORTEST << n for n in range(32) if SHORTEST << n <= depth) or (depth,)
-    return error_growth(a, b, [recipe], [min(k, depth) for k in ks] or doubling, smoothing=smoothing)
+    return error_growth(a, b, [recipe], [min(k, depth) for k in ks] or _doubling(depth), smoothing=smoothing)
+
+
+def _doubling(depth: int) -> tuple[int, ...]:
+    return tuple(SHORTEST << n for n in range(32) if SHORTEST << n <= depth) or (depth,)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

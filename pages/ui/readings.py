@@ -37,7 +37,7 @@ def draw() -> None:
         )
     frame.table(summary(found), "readings", height="content")
     st.markdown(recipe(found))
-    frame.copy_python(as_python(found))
+    frame.copy_python(as_python(found, view.byte))
 
 
 def _reading(fmt: Format, byte: int) -> None:
@@ -78,7 +78,17 @@ def recipe(found: Reinterpretation) -> str:
     ).format(first=found.first.title, second=found.second.title, there=len(there), all=len(found.meanings), which_there=_listed(there) or tr("none"), back=len(back), which_back=_listed(back) or tr("none"))
 
 
-def as_python(found: Reinterpretation) -> str:
-    """The program that gives these counts."""
-    pair = f'"{found.first.name}", "{found.second.name}"'
-    return f"from fp8core.reinterpret import MEANINGS, reinterpret, unconvertible\n\nfound = reinterpret({pair})\nprint({{meaning: found.count(meaning) for meaning in MEANINGS}})\nprint([hex(code) for code in unconvertible({pair})])"
+def as_python(found: Reinterpretation, byte: int) -> str:
+    """The program that gives these counts, and both readings of the byte."""
+    return f"""
+from fp8core.grid import describe_code
+from fp8core.reinterpret import MEANINGS, reinterpret, unconvertible
+
+first, second = {found.first.name!r}, {found.second.name!r}
+for name in (first, second):
+    print(describe_code({byte:#04x}, name))
+found = reinterpret(first, second)
+for meaning in MEANINGS:
+    print(meaning, found.count(meaning))
+print(len(unconvertible(first, second)), "bytes cannot be converted,", len(unconvertible(second, first)), "the other way")
+"""

@@ -6,10 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from fp8core.bench.shapes import MODELS, LayerShape, squares
-from fp8core.bench.sweep import REPEATS, Sweep, points, rows
+from fp8core.bench.sweep import REPEATS, LeftOut, Sweep, SweepPoint, points
+from pages.ui import measurements
 from pages.ui.jobs import Busy, heavy_job
 from pages.ui.language import tr
-from pages.ui.measurements import device
 from pages.ui.own_pair import recipe_names
 from pages.ui.upload import as_text
 from pages.ui.view import SQUARES, View
@@ -22,9 +22,21 @@ def shapes(view: View) -> tuple[LayerShape, ...]:
     return squares() if view.sizes == SQUARES else MODELS[view.sizes].layers
 
 
-def shapes_code(view: View) -> str:
-    """The same in Python."""
-    return "squares()" if view.sizes == SQUARES else f'MODELS["{view.sizes}"].layers'
+def as_python(view: View, found: Sweep | None) -> str:
+    """The program that measures what was measured, or what would be."""
+    recipes, layers, batches = (recipe_names(view), shapes(view), view.batches) if found is None else (found.recipes[1:], found.shapes, found.batches)
+    model = next((key for key, about in MODELS.items() if about.layers == layers), None)
+    return f"""
+from fp8core.bench.shapes import {"MODELS" if model else "squares"}
+from fp8core.bench.sweep import sweep
+
+found = sweep({list(recipes)}, {f"MODELS[{model!r}].layers" if model else "squares()"}, {list(batches)}, {measurements.device()!r}, seconds={view.seconds})
+for p in found.points:
+    r = p.result
+    print(p.shape.layer, p.batch, r.case.recipe, r.kernel, r.refusal or f"{{r.product_ms.median:.3f}} ms, {{r.speedup_bfloat16:.2f}} × BF16, {{r.sqnr_db:.2f}} dB")
+for left in found.left_out:
+    print(left.shape.layer, left.batch, left.reason)
+"""
 
 
 def run_on_request(view: View) -> Sweep | None:
@@ -38,7 +50,7 @@ def run_on_request(view: View) -> Sweep | None:
     asked, found = (recipe_names(view), shapes(view), view.batches), []
     try:
         with heavy_job(tr("a map of {layers} layers and {batches} batches").format(layers=len(asked[1]), batches=len(asked[2]))):
-            for item in points(*asked, device(), seconds=view.seconds, repeats=REPEATS, progress=lambda share, text: bar.progress(share, text)):
+            for item in points(*asked, measurements.device(), seconds=view.seconds, repeats=REPEATS, progress=lambda share, text: bar.progress(share, text)):
                 found.append(item)
                 st.session_state[_FOUND] = Sweep.of(*asked, found)
     except Busy as busy:
@@ -61,4 +73,10 @@ def left_out(found: Sweep) -> str:
 
 def table(found: Sweep) -> pd.DataFrame:
     """One row per recipe, layer and batch, and one for each that was left out; columns that hold nothing are not shown."""
-    return pd.DataFrame(rows(found)).dropna(axis="columns", how="all")
+    measured = [_place(point) | row for point, row in zip(found.points, measurements.table([point.result for point in found.points]), strict=True)]
+    missing = [_place(item) | {tr("refused because"): item.reason} for item in found.left_out]
+    return pd.DataFrame(measured + missing).replace("", None).dropna(axis="columns", how="all")
+
+
+def _place(item: SweepPoint | LeftOut) -> dict:
+    return {tr("layer"): item.shape.layer, "N": item.shape.n, "K": item.shape.k, tr("batch (tokens)"): item.batch}

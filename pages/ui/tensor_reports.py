@@ -21,7 +21,7 @@ from fp8core.quantized import quantize
 from fp8core.recipes import RECIPES, Recipe, make_recipe
 from fp8core.samples import SAMPLES
 from fp8core.scaling import ScaleSpec, parse_granularity
-from pages.ui import cached
+from pages.ui import cached, snippets
 from pages.ui.language import tr
 from pages.ui.own_format import chosen_format
 from pages.ui.upload import as_text, upload_key
@@ -37,13 +37,13 @@ class Chosen:
 
     Args:
         key: tells two tensors apart, whatever they hold.
-        code: Python that gives `x`; empty for an upload, whose file only the visitor has.
+        code: Python that gives `x`; its last line is `x = …`.
     """
 
     key: str
     title: str
     x: torch.Tensor
-    code: str = ""
+    code: str
 
 
 def choose_tensor(view: View, upload: Checkpoint | None) -> Chosen | None:
@@ -54,11 +54,11 @@ def choose_tensor(view: View, upload: Checkpoint | None) -> Chosen | None:
     x = cached.tensor(view.source, **settings)
     if view.source in SAMPLES:
         key = "/".join(map(str, (view.source, *settings.values())))
-        code = f'from fp8core.samples import make_sample\n\nx = make_sample("{view.source}", {tuple(x.shape)}, seed={view.seed}, outlier={view.outlier}, tail={view.tail})'
+        code = f"from fp8core.samples import make_sample\nx = {snippets.sample(view, x.shape)}"
         return Chosen(key, tr(SAMPLES[view.source].label), x, code)
     model, name = view.source.split("/", 1)
     x = as_layer(x, kind_of(name, x.shape))
-    code = f'from fp8core.models import load_weights\n\nx = load_weights("{model}").read("{name}").float().reshape{tuple(x.shape)}'
+    code = f"from fp8core.models import load_weights\nx = {snippets.tensor(f'load_weights({model!r})', name, x.shape)}"
     return Chosen(view.source, name, x, code)
 
 
@@ -122,21 +122,34 @@ def first_rows(chosen: Chosen, most: int) -> Chosen:
     rows = max(most // chosen.x.shape[1], 1)
     if rows >= chosen.x.shape[0]:
         return chosen
-    return Chosen(f"{chosen.key}/first {rows} rows", chosen.title, chosen.x[:rows], f"{chosen.code}[:{rows}]" if chosen.code else "")
+    return Chosen(f"{chosen.key}/first {rows} rows", chosen.title, chosen.x[:rows], f"{chosen.code}[:{rows}]")
 
 
-def as_python(chosen: Chosen, recipe: Recipe) -> str:
-    """The program that gives the report's numbers; empty for an upload."""
-    if not chosen.code:
-        return ""
-    scaling = "None" if recipe.scaling is None else repr(recipe.scaling).replace("ScaleSpec", "fp8.ScaleSpec")
-    made = f'fp8.make_recipe("{recipe.format}", {scaling}, rounding="{recipe.rounding}", overflow="{recipe.overflow}", rotation="{recipe.rotation}")'
-    seed = f", seed={STOCHASTIC_SEED}" if recipe.rounding == "stochastic" else ""
-    return f"import fp8core as fp8\n{chosen.code}\nrecipe = {made}\nprint(fp8.measure(x, fp8.quantize(x, recipe{seed})))"
+def quantized(recipe: Recipe) -> str:
+    """Python that quantizes `x`."""
+    return f"fp8.quantize(x, {snippets.recipe(recipe)}{snippets.seed(recipe, STOCHASTIC_SEED)})"
+
+
+def as_python(chosen: Chosen, recipe: Recipe, *more: str) -> str:
+    """The program that gives the numbers of `report`, and what more is asked of `x` and `q`."""
+    return snippets.program("import fp8core as fp8", chosen.code, f"q = {quantized(recipe)}\nprint(fp8.measure(x, q))", *more)
+
+
+def distributed(bare: Recipe, zoom: int) -> str:
+    """Python for the pictures of `x` and `q`, and for `x` without a scale."""
+    return f"""
+from fp8core.distributions import distribution, linear_view
+bare = {quantized(bare)}
+print("without scale", fp8.measure(x, bare))
+for axis, d in {{"|x|": distribution(x, bare, scaled=False), "|x| / scale": distribution(x, q, scaled=True)}}.items():
+    for fate, counts in d.counts.items():
+        print(axis, fate, {{int(binade): int(count) for binade, count in zip(d.binades, counts) if count}})
+print(linear_view(x, q, zoom={zoom}).counts)
+"""
 
 
 def _uploaded(upload: Checkpoint) -> Chosen | None:
-    name = st.selectbox(tr("Tensor of {file}").format(file=upload.filename), list(upload.infos), key="upload_tensor")
+    name = st.selectbox(tr("Tensor of {file}").format(file=as_text(upload.filename)), list(upload.infos), key="upload_tensor")
     try:
         x = upload.read(name)
     except CheckpointError as error:
@@ -147,11 +160,12 @@ def _uploaded(upload: Checkpoint) -> Chosen | None:
         return None
     x = as_layer(x, kind_of(name, x.shape)).float()
     x = x if x.ndim == 2 else x.reshape(1, -1)
+    code = f"from fp8core.checkpoints import open_checkpoint\nx = {snippets.tensor(f'open_checkpoint({upload.filename!r})', name, x.shape)}"
     rows = max(MOST_NUMBERS // x.shape[1], 1)
     if x.shape[0] > rows or x.shape[1] > MOST_NUMBERS:
         st.info(tr("This tensor has {count} numbers; what you see is of its first {most} at most.").format(count=f"{x.numel():,}", most=f"{MOST_NUMBERS:,}"))
-        x = x[:rows, :MOST_NUMBERS]
-    return Chosen(f"{upload_key()}/{name}", name, x)
+        x, code = x[:rows, :MOST_NUMBERS], f"{code}[:{rows}, :{MOST_NUMBERS}]"
+    return Chosen(f"{upload_key()}/{name}", name, x, code)
 
 
 def _key(chosen: Chosen, recipe: Recipe) -> str:

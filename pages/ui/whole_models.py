@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
 from fp8core import sensitivity
+from fp8core.capturing import captured
 from fp8core.models import MODELS, load_weights
 from fp8core.plan import KEEP, Cost, group_of, stored_bits
 from fp8core.plan.costs import noise_to_signal
@@ -31,28 +32,9 @@ def products(source: Source, recipes: Sequence[str]) -> list[ProductReport]:
     if source.model and MODELS[source.model].inputs:
         key, pairs = source.model, _pairs(source.model)
     else:
-        key, pairs = source.key, Captured(source)
+        key, pairs = source.key, {} if source.checkpoint is None else captured(source.checkpoint)
     found = one_by_one(f"products/{key}/{recipes!r}", list(pairs), lambda layer: _products(key, layer, tuple(recipes), pairs))
     return [report for layer in found for report in layer]
-
-
-class Captured(Mapping):
-    """Inputs and weights by layer of a file that `fp8core.capture` wrote, read when they are asked for; empty for any other file."""
-
-    def __init__(self, source: Source):
-        self._checkpoint = source.checkpoint
-        infos = {} if source.checkpoint is None else source.checkpoint.infos
-        names = (name.removeprefix("input/") for name in infos if name.startswith("input/"))
-        self._names = [name for name in names if f"weight/{name}" in infos and len(infos[f"weight/{name}"].shape) == 2 == len(infos[f"input/{name}"].shape) and infos[f"weight/{name}"].shape[1] == infos[f"input/{name}"].shape[1]]
-
-    def __getitem__(self, name: str):
-        return tuple(self._checkpoint.read(f"{part}/{name}").float() for part in ("input", "weight"))
-
-    def __iter__(self):
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 def outcome(model: str, recipes: dict[str, str]) -> Outcome:

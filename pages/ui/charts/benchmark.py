@@ -45,7 +45,7 @@ def time_figure(results: Sequence[BenchResult]) -> go.Figure:
         figure.add_scatter(x=[None], y=[None], name=words, mode="markers", marker={"color": NEUTRAL, "opacity": opacity, "symbol": "square", "size": 12})
     figure.update_layout(barmode="group", bargap=0.25, legend={"orientation": "h", "y": 1.02, "x": 0, "yanchor": "bottom", "traceorder": "reversed"}, height=110 + 44 * max(len(ran), 3))
     figure.update_xaxes(title=tr("milliseconds"), rangemode="tozero")
-    figure.update_yaxes(automargin=True)
+    figure.update_yaxes(automargin=True, title=tr("recipe"))
     return figure
 
 

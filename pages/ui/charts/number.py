@@ -129,7 +129,7 @@ def errors_figure(reports: tuple[NumberReport, ...]) -> go.Figure:
             "type": "log", "range": [math.log10(floor), math.log10(top) + 0.22 * max(1.0, math.log10(top / floor))], "title": tr("relative error |x̂ − x| / |x|, in percent"),
             "tickformat": "~g", "exponentformat": "power", "dtick": max(1, round(math.log10(top / floor) / 8)),
         },
-        "yaxis": {"autorange": "reversed", "showgrid": False},
+        "yaxis": {"autorange": "reversed", "showgrid": False, "title": tr("number format")},
         "height": 90 + 27 * len(ordered), "showlegend": False, "bargap": 0.25, "margin": {"l": 10, "r": 20, "t": 10, "b": 60}, "annotations": outcomes,
     }  # fmt: skip
     return go.Figure([bars], layout)

@@ -36,11 +36,4 @@ def draw(view: View) -> None:
                 st.markdown(left_out)
         if found.points:
             frame.table(sweeps.table(found), "pays")
-    frame.copy_python(f'''
-from fp8core.bench.shapes import MODELS, squares
-from fp8core.bench.sweep import sweep
-
-found = sweep({list(own_pair.recipe_names(view))}, {sweeps.shapes_code(view)}, {list(view.batches)}, seconds={view.seconds})
-for recipe in found.recipes:
-    print(recipe, found.matrix(recipe).round(2))
-''')
+    frame.copy_python(sweeps.as_python(view, found))

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import streamlit as st
 
+from fp8core.bench import BenchResult
 from fp8core.bench.devices import DEVICES, DeviceProfile, parse_peaks, write_peaks
-from pages.ui import frame, measurements, own_pair
+from pages.ui import frame, measurements, own_pair, snippets
 from pages.ui.charts import benchmark as charts
 from pages.ui.language import tr
 from pages.ui.view import HERE, View
@@ -37,20 +38,33 @@ def draw(view: View) -> None:
         tr("How are these numbers made?"),
         tr("Operations are 2·M·N·K. Bytes are both matrices as stored, scales included, read once, and the float32 result, written once. Their ratio is the arithmetic intensity. The least time is the larger of operations over the peak and bytes over the bandwidth; quantizing is not in it."),
     )
-    frame.copy_python(f'''
-from fp8core.bench.devices import DEVICES, parse_peaks
-from fp8core.bench.roofline import intensity, modelled_ms, operand_of
-
-profile = {_code(view)}
-m, n, k = {view.rows}, {view.columns}, {view.inner}
-for recipe in {list(measurements.roof_recipes(view))}:
-    print(recipe, operand_of(recipe, profile), intensity(recipe, m, n, k), "FLOP/byte", modelled_ms(profile, operand_of(recipe, profile), recipe, m, n, k), "ms")
-''')
+    frame.copy_python(_measured_code(view, measured) if view.machine == HERE else _modelled_code(view, points))
 
 
-def _code(view: View) -> str:
-    """The profile in Python; here, of a machine to compare with."""
-    return f'parse_peaks("{view.peaks}")' if view.peaks.startswith(f"{view.machine}:") else f'DEVICES["{view.machine if view.machine != HERE else "H100 SXM"}"]'
+def _measured_code(view: View, measured: list[BenchResult]) -> str:
+    """The program that measures where products lie under this machine's roof."""
+    return snippets.program(measurements.as_python(replace(view, recorded="hidden"), measured), """
+from fp8core.bench.roofline import intensity
+from fp8core.gemm import BACKENDS
+for r in runs[0]:
+    if not r.refusal:
+        print(f"{r.case.recipe}: {BACKENDS[r.kernel].operand}, {intensity(r.case.recipe, r.case.m, r.case.n, r.case.k):.2f} FLOP per byte, {r.tflops:.4g} TFLOP/s; peaks {r.peak_tflops:.3g} TFLOP/s, {r.peak_gb_per_s:.3g} GB/s")
+""")  # fmt: skip
+
+
+def _modelled_code(view: View, points: list[measurements.RoofPoint]) -> str:
+    """The program that gives where products lie at best."""
+    changed = view.peaks.startswith(f"{view.machine}:")
+    return f"""
+from fp8core.bench.devices import {"parse_peaks" if changed else "DEVICES"}
+from fp8core.bench.roofline import attainable_tflops, intensity, modelled_ms, operand_of
+
+machine = {f"parse_peaks({view.peaks!r})" if changed else f"DEVICES[{view.machine!r}]"}
+size = {view.rows}, {view.columns}, {view.inner}
+for recipe in {[point.recipe for point in points]}:
+    units, flop_per_byte = operand_of(recipe, machine), intensity(recipe, *size)
+    print(f"{{recipe}}: {{units}}, {{flop_per_byte:.2f}} FLOP per byte, {{attainable_tflops(machine, units, flop_per_byte):.4g}} TFLOP/s, {{1e3 * modelled_ms(machine, units, recipe, *size):.4g}} µs")
+"""
 
 
 def _edited(view: View) -> DeviceProfile:

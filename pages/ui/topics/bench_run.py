@@ -32,13 +32,7 @@ def draw(view: View) -> None:
         tr("Why is FP8 slower than BF16 on most processors?"),
         tr("Without FP8 instructions the numbers are converted first, which takes longer than the smaller matrices save. What 8 bits save then is memory. GPUs of compute capability 8.9 and above, and AMD's MI300, multiply FP8 in hardware."),
     )
-    frame.copy_python(f'''
-from fp8core.bench import BenchCase, run_many
-
-cases = [BenchCase({view.rows}, {view.columns}, {view.inner}, recipe, repeats={view.repeats}) for recipe in {["float32", "bfloat16", *own_pair.recipe_names(view)]}]
-for r in run_many(cases):
-    print(r.case.recipe, r.kernel, r.kind, r.refusal or f"{{r.product_ms.median:.2f}} ms, {{r.tflops:.3f}} TFLOP/s, {{r.sqnr_db:.1f}} dB")
-''')
+    frame.copy_python(measurements.as_python(view, live))
 
 
 def _show(results: list, name: str, note: str = "") -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from fp8core.recipes import Recipe
 from pages.ui import calibrations as work
-from pages.ui import frame
+from pages.ui import frame, snippets
 from pages.ui.charts import calibration as charts
 from pages.ui.language import tr
 from pages.ui.own_format import chosen_format
@@ -51,5 +51,4 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
     st.subheader(tr("All methods, all formats"), anchor=False)
     frame.table(work.rows(table), "calibration_methods")
     frame.explain(tr("What are these methods?"), tr("A scale that is fixed before use needs an amax, and data to take it from.") + "\n\n" + work.methods_explained())
-    if code := work.as_python(source, formats, view.percentile, view.momentum):
-        frame.copy_python(code)
+    frame.copy_python(snippets.program(source.code, work.as_python(formats, view.percentile, view.momentum)))

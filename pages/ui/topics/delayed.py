@@ -48,11 +48,15 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
         "Transformer Engine: history 1024, max, margin 0. Megatron-LM's own defaults: history 1, most recent. "
         "Transformer Engine calls the reciprocal, max / amax, the scale; here the scale is what decoding multiplies with."
     ))
-    frame.copy_python(
-        "from fp8core.calibration import DelayedScaling, make_steps, simulate\n\n"
-        f'scaling = DelayedScaling("{recipe.fmt.name}", history_length={view.history}, algorithm="{view.algorithm}", margin={view.margin})\n'
-        f'steps = simulate(make_steps("{view.scenario}", {STEPS}, {COUNT}, seed={view.seed}), scaling)\nprint(steps[{view.step}])'
-    )
+    frame.copy_python(f"""
+from fp8core.calibration import DelayedScaling, make_steps, simulate
+
+scaling = DelayedScaling({recipe.fmt.name!r}, history_length={view.history}, algorithm={view.algorithm!r}, margin={view.margin})
+steps = simulate(make_steps({view.scenario!r}, {STEPS}, {COUNT}, seed={view.seed}), scaling)
+print(steps[{view.step}])
+for s in steps:
+    print(f"step {{s.step}}: amax {{s.amax:.6g}}, scale {{s.scale:.6g}}, SQNR {{s.sqnr_db:.3f}} dB, clipped {{100 * s.saturation:.4f}} %, flushed {{100 * s.underflow:.4f}} %; current {{s.current_sqnr_db:.3f}} dB")
+""")
 
 
 def _arithmetic(step: DelayedStep, scaling: DelayedScaling) -> None:

@@ -12,7 +12,7 @@ from fp8core.metrics import ErrorReport, measure
 from fp8core.quantized import QuantizedTensor, quantize
 from fp8core.recipes import Recipe, make_recipe
 from fp8core.scaling import ScaleSpec
-from pages.ui import frame, report_tables
+from pages.ui import frame, report_tables, snippets
 from pages.ui import tensor_reports as work
 from pages.ui.charts import directions as charts
 from pages.ui.language import tr
@@ -41,8 +41,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
             "Square blocks, or one scale for all, are the same both ways; their blocks hold more numbers, so that each follows its amax less closely."
         ),
     )  # fmt: skip
-    if chosen.code:
-        frame.copy_python(as_python(chosen, recipe))
+    frame.copy_python(as_python(chosen, recipe, view))
 
 
 def _both_ways(chosen: Chosen, recipe: Recipe) -> None:
@@ -116,8 +115,26 @@ def _flat_and_square(view: View, chosen: Chosen) -> None:
     frame.table(rows, "block_shapes_compared", height=420)
 
 
-def as_python(chosen: Chosen, recipe: Recipe) -> str:
-    """The program that gives the numbers of both directions."""
-    scaling = "None" if recipe.scaling is None else repr(recipe.scaling).replace("ScaleSpec", "fp8.ScaleSpec")
-    seed = f", seed={work.STOCHASTIC_SEED}" if recipe.rounding == "stochastic" else ""
-    return f'import fp8core as fp8\nfrom fp8core.directions import directions\n{chosen.code}\nrecipe = fp8.make_recipe("{recipe.format}", {scaling}, rounding="{recipe.rounding}", overflow="{recipe.overflow}")\nfound = directions(x, recipe{seed})\nprint(found.difference, found.along_rows.sqnr_db, found.along_columns.sqnr_db)'
+def as_python(chosen: Chosen, recipe: Recipe, view: View) -> str:
+    """The program that gives the numbers of both directions, and of flat blocks against square ones."""
+    seed = snippets.seed(recipe, work.STOCHASTIC_SEED)
+    both = f"""
+import fp8core as fp8
+from fp8core.directions import directions
+found = directions(x, {snippets.recipe(recipe)}{seed})
+print(f"{{100 * found.difference.share:.3f}} % of the numbers differ")
+for way, r in {{"along rows": found.along_rows, "along columns": found.along_columns}}.items():
+    print(f"{{way}}: {{r.sqnr_db:.2f}} dB, flushed {{100 * r.underflow:.4f}} %, {{r.bits_per_value:.4f}} bits")
+"""
+    part = work.first_rows(chosen, MOST_NUMBERS)
+    cut = f"x = x[:{part.x.shape[0]}]" if part is not chosen else ""
+    how = ", ".join(filter(None, ("element", "fp8.ScaleSpec(block, rule, scale_format)", snippets.settings(_recipe(view, "int8", (1, 16))))))
+    elements = dict.fromkeys(ELEMENTS, (view.rule, view.scale_format)) | {"nvfp4": ("amax", "e4m3fn_float32")}
+    return snippets.program(chosen.code, both, cut, f"""
+for side in {SIDES}:
+    for element, rule, scale_format in {[("e2m1fn" if element == "nvfp4" else element, *how) for element, how in elements.items()]}:
+        for block in (1, side), (side, side):
+            found = directions(x, fp8.make_recipe({how}){snippets.seed(_recipe(view, "int8", (1, 16)), work.STOCHASTIC_SEED)})
+            r = found.along_rows
+            print(f"{{element}}, {{block}}: {{r.sqnr_db:.2f}} dB, flushed {{100 * r.underflow:.4f}} %, {{r.bits_per_value:.4f}} bits, {{100 * found.difference.share:.2f}} % differ from the transpose")
+""")  # fmt: skip

@@ -7,7 +7,7 @@ import streamlit as st
 from fp8core.recipes import Recipe
 from fp8core.rules import GENERIC_RULES
 from fp8core.scaling import GRANULARITIES
-from pages.ui import frame, report_tables
+from pages.ui import frame, report_tables, snippets
 from pages.ui import tensor_reports as work
 from pages.ui.charts import scaling as charts
 from pages.ui.language import tr
@@ -34,8 +34,22 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
         tr("What is a scale here?"),
         tr("Always the number that decoding multiplies with: x ≈ decode(code) · scale. Some libraries call its reciprocal the scale. amax is the largest magnitude of a block, max the largest number of the format, emax its binade. Scales cost memory: the last column of the table counts them."),
     )
-    if code := work.as_python(chosen, recipe):
-        frame.copy_python(code)
+    frame.copy_python(as_python(chosen, recipe, view))
+
+
+def as_python(chosen: Chosen, recipe: Recipe, view: View) -> str:
+    """The program that gives the numbers of the pair chosen, its maps, and all pairs."""
+    each = work.chosen_recipe(view, "tensor", "amax")
+    how = ", ".join(filter(None, (repr(each.format), snippets.scale(each.scaling, "fp8.GRANULARITIES[granularity]", "rule"), snippets.settings(each))))
+    return work.as_python(chosen, recipe, f"""
+from fp8core.distributions import maps
+from fp8core.rules import GENERIC_RULES
+print(maps(x, q))
+for granularity in fp8.GRANULARITIES:
+    for rule in GENERIC_RULES:
+        r = fp8.measure(x, fp8.quantize(x, fp8.make_recipe({how}){snippets.seed(each, work.STOCHASTIC_SEED)}))
+        print(f"{{granularity}}, {{rule}}: {{r.sqnr_db:.3f}} dB, flushed {{100 * r.underflow:.4f}} %, saturated {{100 * r.saturation:.4f}} %, {{r.bits_per_value:.5f}} bits")
+""")  # fmt: skip
 
 
 def _maps(chosen: Chosen, recipe: Recipe) -> None:

@@ -21,10 +21,10 @@ def draw(view: View, source: Source) -> None:
     held = st.session_state.get(_HELD)
     if isinstance(held, str):
         st.error(tr("This log was not read.") + " " + as_text(held))
-    if not isinstance(held, list):
+    if not isinstance(held, tuple):
         st.info(tr("Nothing is open. With its debug features on, Transformer Engine writes statistics of every layer's inputs, weights and gradients while it trains; open that log to see them over the steps. What each name means is at the end of this page."))
     else:
-        _show(held)
+        _show(*held)
     frame.explain(tr("What do the names mean?"), tr(
         "**underflows%**: codes that are zero, zeros of the tensor among them, so that it is at least what the other topics call underflow. **overflows%**: numbers beyond scale · max. "
         "**scale_inv_min, scale_inv_max**: the smallest and largest scale, which is what decoding multiplies with. **dynamic_range**: log₂ of the largest over the smallest magnitude that is not zero; "
@@ -32,12 +32,21 @@ def draw(view: View, source: Source) -> None:
     ))
 
 
-def _show(entries: list[LogEntry]) -> None:
+def _show(name: str, entries: list[LogEntry]) -> None:
     kinds = list(dict.fromkeys((each.tensor, each.statistic) for each in entries))
     tensor, statistic = st.selectbox(tr("Statistic"), kinds, key="layers_logs_kind", format_func=lambda kind: as_plain(*kind))
     chosen = [each for each in entries if (each.tensor, each.statistic) == (tensor, statistic)]
     frame.figure(charts.steps_map(chosen, statistic), "layers_logs_map", tr("**What you see:** one row per layer, steps from left to right. A band that changes its colour is a layer whose numbers wander away from its format."))
     frame.table([{tr("layer"): each.layer, tr("tensor"): each.tensor, tr("statistic"): each.statistic, tr("step"): each.step, tr("value"): each.value} for each in chosen], "layers_logs_rows")
+    frame.copy_python(f"""
+from pathlib import Path
+
+from fp8core.te_statistics import read_log
+
+for each in read_log(Path({name!r}).read_text("utf-8", "replace").splitlines()):
+    if (each.tensor, each.statistic) == {(tensor, statistic)!r}:
+        print(f"{{each.layer}}, step {{each.step}}: {{each.value!r}}")
+""")
 
 
 def as_plain(tensor: str, statistic: str) -> str:
@@ -51,6 +60,6 @@ def _take() -> None:
         st.session_state.pop(_HELD, None)
         return
     try:
-        st.session_state[_HELD] = read_log(file.getvalue().decode("utf-8", errors="replace").splitlines(), most=500_000)
+        st.session_state[_HELD] = file.name, read_log(file.getvalue().decode("utf-8", errors="replace").splitlines(), most=500_000)
     except ValueError as error:
         st.session_state[_HELD] = str(error)

@@ -39,12 +39,15 @@ def draw(view: View, source: Source) -> None:
     frame.figure(charts.growth_lines(whole_models.growth(source.model, recipe)), "layers_growth", tr(
         "**What you see:** the error that each layer adds by itself, given exact inputs, and the one that has come together by then. Where both lines are close, the layer itself is the trouble."
     ))
-    frame.copy_python(f'''
+    frame.copy_python(f"""
 from fp8core.sensitivity import end_to_end, error_growth, layers_of, sensitivities
 
-everything = dict.fromkeys(layers_of("{source.model}"), "{recipe}")
-print(end_to_end("{source.model}", everything))
-for each in sensitivities("{source.model}", "{recipe}"):
-    print(f"{{each.layer:45}} alone {{each.alone.output_sqnr_db:6.2f}} dB, all but it {{each.all_but.output_sqnr_db:6.2f}} dB")
-print(error_growth("{source.model}", everything)[-1])
-''')
+model, recipe = {source.model!r}, {recipe!r}
+for each in {list(view.recipes)}:
+    found = end_to_end(model, dict.fromkeys(layers_of(model), each))
+    print(f"{{each}}: {{found.output_sqnr_db:.2f}} dB, {{found.metrics}}")
+for each in sensitivities(model, recipe):
+    print(f"{{each.layer}}: alone {{each.alone.output_sqnr_db:.2f}} dB, all but it {{each.all_but.output_sqnr_db:.2f}} dB")
+for each in error_growth(model, dict.fromkeys(layers_of(model), recipe)):
+    print(f"{{each.layer}}: its own {{each.local_sqnr_db:.2f}} dB, come together {{each.cumulative_sqnr_db:.2f}} dB")
+""")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 import streamlit as st
 
 from fp8core.packed import LAYOUTS
-from fp8core.plan import EXPORTS, Plan, frontier, to_line, uniform
-from pages.ui import frame, plans, whole_models
+from fp8core.plan import EXPORTS, Plan, frontier, plannable, to_line, uniform
+from pages.ui import frame, plans, snippets, whole_models
 from pages.ui.charts import plans as charts
 from pages.ui.language import tr
 from pages.ui.layer_reports import Source
@@ -49,8 +51,8 @@ def draw(view: View, source: Source) -> None:
     st.subheader(tr("The plan, layer by layer"), anchor=False)
     st.caption(tr("Click a recipe to change it. The link of this page holds the plan."))
     plans.table(source, found, recipes, candidates, view.fused)
-    _exports(source, recipes)
-    frame.copy_python(_python(source, view))
+    layout = _exports(source, recipes)
+    frame.copy_python(_python(source, view, candidates, by_hand, layout))
 
 
 def _numbers(view: View, source: Source, found, candidates: tuple[str, ...], recipes: dict[str, str], bits: float, error: float, by_hand: bool) -> None:
@@ -73,7 +75,8 @@ def _numbers(view: View, source: Source, found, candidates: tuple[str, ...], rec
     frame.figure(charts.pareto([(each.nbits / count, each.error) for each in frontier(found)], points, (bits, plan_error), measured), "layers_pareto", note)
 
 
-def _exports(source: Source, recipes: dict[str, str]) -> None:
+def _exports(source: Source, recipes: dict[str, str]) -> str:
+    """Draw the ways out -> the layout chosen for the checkpoint; empty where it cannot be written so."""
     plan = Plan(source.weights.filename, recipes)
     st.subheader(tr("Take it with you"), anchor=False)
     left, right = st.columns(2, gap="large")
@@ -90,9 +93,10 @@ def _exports(source: Source, recipes: dict[str, str]) -> None:
             st.caption(tr("It cannot be written so:") + " " + as_text(reason))
         elif source.path is not None and source.weights.nbytes > plans.MOST_NBYTES:
             st.caption(tr("It is too large for a download. On this machine, with the plan as JSON from the left:"))
-            st.code(f"python -m fp8core export {source.path} --plan plan.json --to FOLDER --layout {layout}", language="bash")
+            st.code(f"python -m fp8core export {shlex.quote(str(source.path))} --plan plan.json --to FOLDER --layout {layout}", language="bash")
         else:
             _write(source, recipes, layout)
+    return "" if reason else layout
 
 
 def _write(source: Source, recipes: dict[str, str], layout: str) -> None:
@@ -105,33 +109,44 @@ def _write(source: Source, recipes: dict[str, str], layout: str) -> None:
         st.download_button(tr("Download the checkpoint (.zip)"), held[1], "quantized.zip", "application/zip", key="layers_plan_zip", icon=":material/download:", on_click="ignore")
 
 
-def _python(source: Source, view: View) -> str:
+def _python(source: Source, view: View, candidates: tuple[str, ...], by_hand: bool, layout: str) -> str:
+    """The program that gives the numbers of the plan, and writes it where that can be done."""
     measured = plans.measured(source)
-    opened = f'load_weights("{source.model}")' if source.model else f"open_checkpoint({str(source.path or source.weights.filename)!r})"
-    names = f'[f"{{layer}}.weight" for layer in layers_of("{source.model}")]' if measured else "plannable(checkpoint) or plannable(checkpoint, everything=True)"
-    costs = f'of_model("{source.model}", {list(view.candidates)})' if measured else f"of_weights(analyze(checkpoint, {list(view.candidates)}, names))"
-    costs = costs if view.fused == "together" else f"apart({costs})"
-    if view.plan:
-        recipes = f"from_line({view.plan!r}, names)"
-    elif view.budget == "same":
-        recipes = f'dict.fromkeys(names, "{view.recipe}")'
-    elif view.budget == "error":
-        recipes = f"cheapest({costs}, 10 ** ({-view.ceiling} / 10){'' if measured else ' * len(names)'}).recipes"
+    plan = {
+        "bits": f"plan = choose(costs, {view.bits} * count)",
+        "error": f"plan = cheapest(costs, 10 ** ({-view.ceiling} / 10){'' if measured else ' * len(layers)'})",
+        "same": f"plan = uniform(costs, {view.recipe!r})",
+    }[view.budget]
+    if by_hand:
+        plan = f"plan = priced(costs, from_line({view.plan!r}, layers))"
+    if measured:
+        costs = f"from fp8core.plan import of_model\ncosts = of_model({source.model!r}, {list(candidates)})"
     else:
-        recipes = f"choose({costs}, {view.bits} * sum(checkpoint.infos[name].count for name in names)).recipes"
-    return f'''
-from fp8core.checkpoints import open_checkpoint
-from fp8core.layers import analyze
-from fp8core.models import load_weights
+        everything = "" if plannable(source.weights) else ", everything=True"
+        costs = f"from fp8core.layers import analyze\nfrom fp8core.plan import of_weights, plannable\ncosts = of_weights(analyze(checkpoint, {list(candidates)}, plannable(checkpoint{everything}){source.limit}))"
+    if view.fused == "apart":
+        costs += "\nfrom fp8core.plan import apart\ncosts = apart(costs)"
+    numbers = f"""
+from fp8core.plan import {"from_line, priced" if by_hand else plan.split()[2].partition("(")[0]}, frontier
+layers = list(dict.fromkeys(cost.layer for cost in costs))
+count = sum(checkpoint.infos[layer].count for layer in layers)
+{plan}
+print(f"{{plan.nbits / count:.3f}} bits per weight, error {{plan.error:.3g}} predicted, {{plan.bound:.3g}} at least")
+for layer, recipe in plan.recipes.items():
+    (cost,) = (cost for cost in costs if (cost.layer, cost.recipe) == (layer, recipe))
+    print(f"{{layer}}: {{recipe or 'as stored'}}, {{cost.nbits / checkpoint.infos[layer].count:.3f}} bits, error {{cost.error:.2e}}")
+for each in frontier(costs):
+    print(f"the best for {{each.nbits / count:.3f}} bits: error {{each.error:.3g}}")
+"""
+    outcome = f"""
+from fp8core.plan import noise_to_signal
+from fp8core.sensitivity import end_to_end
+outcome = end_to_end({source.model!r}, plan.recipes)
+print(f"error {{noise_to_signal(outcome.output_sqnr_db):.3g}} measured, {{outcome.metrics}}")
+"""
+    written = f"""
 from fp8core.packed import verify, write_quantized
-from fp8core.plan import apart, cheapest, choose, from_line, of_model, of_weights, plannable
-from fp8core.sensitivity import layers_of
-
-checkpoint = {opened}
-names = {names}
-recipes = {recipes}
-for name, recipe in recipes.items():
-    print(f"{{name:45}} {{recipe or 'as stored'}}")
-write_quantized(checkpoint, recipes, "quantized")
-assert not any(each.different for each in verify(checkpoint, recipes, "quantized"))
-'''
+write_quantized(checkpoint, plan.recipes, "quantized", {layout!r})  # a new folder
+print(sum(each.different for each in verify(checkpoint, plan.recipes, "quantized")), "numbers differ from what was meant")
+"""
+    return snippets.program(source.weights_code, costs, numbers, outcome * measured, written * bool(layout))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import frame, whole_models
+from pages.ui import frame, snippets, whole_models
 from pages.ui.charts import sensitivity as charts
 from pages.ui.language import tr
 from pages.ui.layer_reports import Source, column_config
@@ -35,15 +35,14 @@ def draw(view: View, source: Source) -> None:
         tr("What happens to the inputs?"),
         tr("A recipe for weights brings its partner for inputs: DeepSeek's 128 × 128 goes with 1 × 128, most recipes with themselves, and weight-only recipes such as NF4 or INT4 with none. Products are taken in float64, so that nothing but quantizing is seen."),
     )
-    if not source.model:
-        return
-    frame.copy_python(f'''
-from fp8core.sensitivity import pairs_of, what_if
-
-for each in what_if(pairs_of("{source.model}"), {list(view.recipes)}):
-    print(f"{{each.layer:45}} {{each.recipe:20}} {{each.product_sqnr_db:6.2f}} dB, weights alone {{each.by_weights_db:6.2f}}, inputs alone {{each.by_inputs_db:6.2f}}")
-''')
-    st.caption(tr("Inputs are those that come with the model: {rows} rows.").format(rows=whole_models.input_rows(source.model)))
+    pairs = f"from fp8core.sensitivity import pairs_of\npairs = pairs_of({source.model!r})" if source.model else f"from fp8core.capturing import captured\n{source.code}\npairs = captured(checkpoint)"
+    frame.copy_python(snippets.program(pairs, f"""
+from fp8core.sensitivity import what_if
+for each in what_if(pairs, {list(view.recipes)}):
+    print(f"{{each.layer}}, {{each.recipe}}: {{each.product_sqnr_db:.2f}} dB, by weights {{each.by_weights_db:.2f}} dB, by inputs {{each.by_inputs_db:.2f}} dB, weights {{each.weight_sqnr_db:.2f}} dB, inputs {{each.input_sqnr_db:.2f}} dB")
+"""))  # fmt: skip
+    if source.model:
+        st.caption(tr("Inputs are those that come with the model: {rows} rows.").format(rows=whole_models.input_rows(source.model)))
 
 
 _CAPTURE = """

@@ -42,7 +42,8 @@ def draw(view: View, source: work.Source) -> None:
         st.subheader(f"{as_text(layer.name)}: {' × '.join(map(str, layer.shape))}", anchor=False)
         left, right = st.columns(2)
         with left:
-            recipe = frame.control("recipe").recipe
+            view = frame.control("recipe")
+            recipe = view.recipe
             picture = distributions.histogram(work.layer_distribution(source, layer.name, recipe), RECIPES[recipe].fmt, axis=tr("|x| / scale"))
             frame.figure(picture, "layer_histogram", tr("**What you see:** the numbers of this layer, divided by their scale, over the range of the format. What lies left of it becomes zero."))
             work.link_to_distribution(source, layer, recipe)
@@ -76,11 +77,4 @@ def draw(view: View, source: work.Source) -> None:
             "SQNR of all layers adds energies and noise before it divides, so large layers weigh more."
         ),
     )
-    if source.model and source.checkpoint is not None:
-        frame.copy_python(f'''
-    from fp8core.layers import analyze, summary
-    from fp8core.models import load_weights
-
-    for s in summary(analyze(load_weights("{source.model}"), {list(view.recipes)})).values():
-        print(f"{{s.recipe:20}} {{s.sqnr_db:6.2f}} dB, worst {{s.worst_sqnr_db:6.2f}} dB in {{s.worst}}, {{s.underflow:.2%}} flushed, {{s.bits_per_value:.3f}} bits")
-    ''')
+    frame.copy_python(work.as_python(source, view.recipes, *(() if layer is None else (layer.name, view.recipe))))

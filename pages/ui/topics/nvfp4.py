@@ -63,8 +63,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
             "But E4M3 ends at 448 and at 2^-9: one more scale for the whole tensor, in FP32, puts the largest block scale at 448. Blocks that are far smaller than the largest then run out of range at the lower end, and there the libraries differ."
         ),
     )  # fmt: skip
-    if chosen.code:
-        frame.copy_python(as_python(chosen, recipe, part.index))
+    frame.copy_python(as_python(chosen, recipe, view, part.index))
 
 
 def _store(x, q: QuantizedTensor) -> Format:
@@ -107,7 +106,14 @@ def elements(part: Anatomy, fmt: Format) -> list[dict]:
     ]  # fmt: skip
 
 
-def as_python(chosen: Chosen, recipe: Recipe, index: int) -> str:
-    """The program that gives the numbers of the block."""
-    seed = f", seed={work.STOCHASTIC_SEED}" if recipe.rounding == "stochastic" else ""
-    return f'import fp8core as fp8\nfrom fp8core.anatomy import anatomy, scale_counts\n{chosen.code}\nq = fp8.quantize(x, "{recipe.name}"{seed})\npart = anatomy(x, q, {index})\nprint(part)\nprint(scale_counts(x, q))'
+def as_python(chosen: Chosen, recipe: Recipe, view: View, index: int) -> str:
+    """The program that gives the numbers of the block and of the whole tensor."""
+    picked = str(index) if view.pick == "number" else f"pick_block(x, q, {view.pick!r})"
+    return work.as_python(chosen, recipe, f"""
+from fp8core.anatomy import anatomy{"" if view.pick == "number" else ", pick_block"}, scale_counts
+part = anatomy(x, q, {picked})
+print(part)
+for x_i, scaled, code, value, restored in zip(part.x, part.scaled, part.codes, part.values, part.restored):
+    print(f"{{x_i:.9g}} / scale = {{scaled:.9g}} -> 0x{{code:X}} = {{value:g}} -> {{restored:.9g}}")
+print(scale_counts(x, q))
+""")  # fmt: skip

@@ -12,9 +12,9 @@ import streamlit as st
 
 from fp8core.compare import scale_curve
 from fp8core.forms import Forms
-from fp8core.recipes import LIBRARIES, RECIPES, Recipe
+from fp8core.recipes import LIBRARIES, RECIPES, Recipe, namesakes
 from fp8core.rules import GENERIC_RULES, SCALE_RULES
-from pages.ui import frame, report_tables
+from pages.ui import frame, report_tables, snippets
 from pages.ui import tensor_reports as work
 from pages.ui.charts import rules as charts
 from pages.ui.language import tr
@@ -46,8 +46,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
     frame.table(rows(libraries, reports), "all_rules", height=420)
     _disagreement(part, forms)
     _element(part, measured)
-    if part.code:
-        frame.copy_python(as_python(part, list(reports)))
+    frame.copy_python(as_python(part, recipe, view))
 
 
 def _swarm(libraries: dict, reports: dict) -> None:
@@ -90,16 +89,6 @@ def _row(library: str, recipe: Recipe, report) -> dict:
         tr("scale"): SCALE_RULES[spec.rule].formula if spec else tr("none"), tr("SQNR (dB)"): round(report.sqnr_db, 2), tr("flushed (%)"): round(100 * report.underflow, 4),
         tr("clipped (%)"): round(100 * report.saturation, 4), tr("lost"): report.lost, tr("bits per number"): round(report.bits_per_value, 4), tr("name"): recipe.name, tr("source"): recipe.source,
     }  # fmt: skip
-
-
-def namesakes(first: str) -> list[Recipe]:
-    """Recipes with the element format, the blocks and the scale format of the named one, which comes first; none that rotates, whose codes mean something else."""
-    wanted = _shape(RECIPES[first])
-    return [each for each in RECIPES.values() if each.scaling and not each.rotation and _shape(each) == wanted]
-
-
-def _shape(recipe: Recipe) -> tuple:
-    return (recipe.format, recipe.scaling.block, recipe.scaling.scale_format) if recipe.scaling else (recipe.format,)
 
 
 def disagreements(chosen: Chosen, forms: Forms) -> list[dict]:
@@ -151,7 +140,25 @@ def _element(chosen: Chosen, measured: Callable) -> None:
     frame.table([_row(library[name], RECIPES[name], reports[name]) for name in _ELEMENTS], "ue8m0_element")
 
 
-def as_python(chosen: Chosen, names: list[str]) -> str:
-    """The program that gives the table's numbers."""
-    listed = "fp8.RECIPES" if len(names) == len(RECIPES) else repr(names)
-    return f"import fp8core as fp8\n{chosen.code}\nreports = {{name: fp8.measure(x, fp8.quantize(x, name, seed={work.STOCHASTIC_SEED})) for name in {listed}}}\nfor name, r in reports.items():\n    print(name, r.sqnr_db, r.underflow, r.saturation, r.lost, r.bits_per_value)"
+def as_python(chosen: Chosen, recipe: Recipe, view: View) -> str:
+    """The program that gives the numbers of the tables and curves."""
+    listed = "fp8.RECIPES.values()" if view.library == "all" else f"LIBRARIES[{view.library!r}]"
+    return snippets.program(chosen.code, f"""
+import fp8core as fp8
+from fp8core.compare import difference, scale_curve
+from fp8core.recipes import {"" if view.library == "all" else "LIBRARIES, "}namesakes
+from fp8core.rules import GENERIC_RULES
+def quantized(recipe):
+    return fp8.quantize(x, recipe, seed={work.STOCHASTIC_SEED})
+
+for recipe in [*{listed}, *{list(_ELEMENTS)}]:
+    r = fp8.measure(x, quantized(recipe))
+    print(f"{{fp8.parse_recipe(recipe).name}}: {{r.sqnr_db:.2f}} dB, flushed {{100 * r.underflow:.4f}} %, clipped {{100 * r.saturation:.4f}} %, lost {{r.lost}}, {{r.bits_per_value:.4f}} bits")
+for first in {list(NAMES.values())}:  # where libraries disagree under one name
+    for recipe in namesakes(first):
+        found = difference(quantized(recipe), quantized(first))
+        print(f"{{recipe.name}} against {{first}}: codes {{found.codes}}, scales {{found.scales}}")
+for rule in GENERIC_RULES:
+    significand, share = scale_curve({recipe.format!r}, rule, {view.scale_format!r}, points=4)
+    print(rule, share.round(4))
+""")  # fmt: skip
