@@ -17,14 +17,14 @@ st.markdown(
     ).format(count=len(FORMATS))
 )
 
-st.subheader(tr("Every positive number of four formats"), anchor=False)
+frame.heading(tr("Every positive number of four formats"))
 frame.figure(
     grid_figure(cached.spacings(("e4m3fn", "e5m2", "e2m1fn", "int8")), "log"),
     "overview",
     tr("Each tick is a number. FP8 E5M2 reaches furthest and steps most coarsely; FP8 E4M3 trades range for precision; FP4 has seven numbers; INT8 spends most of its numbers on the largest magnitudes."),
 )
 
-st.subheader(tr("Six things to look at"), anchor=False)
+frame.heading(tr("Six things to look at"))
 examples = (
     ("pages/number.py", tr("Why 0.1 becomes 0.1015625"), {"number": "0.1", "format": "e4m3fn"}),
     ("pages/formats.py", tr("Two FP8 formats, binade by binade"), {"formats": ("e4m3fn", "e5m2"), "axis": "binade"}),
@@ -38,6 +38,6 @@ for first in (0, 3):
         with column, st.container(border=True):
             frame.link(path, label, **values)
 
-st.subheader(tr("Where to go"), anchor=False)
+frame.heading(tr("Where to go"))
 for path, about in list(frame.PAGES.items())[1:]:
     st.page_link(path, label=f"**{tr(about.title)}** {tr(about.question)}", icon=about.icon, query_params=view.to_query())

@@ -47,7 +47,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
 
 def _both_ways(chosen: Chosen, recipe: Recipe) -> None:
     other = transposed(recipe)
-    st.subheader(tr("{recipe}, on the tensor and on its transpose").format(recipe=as_text(recipe.title)), anchor=False)
+    frame.heading(tr("{recipe}, on the tensor and on its transpose").format(recipe=as_text(recipe.title)))
     if other == recipe:
         st.info(tr("This scaling has no direction: rows and columns give the same numbers. Choose one scale per row, or per block of 1 × n, to see a difference."))
         st.button(tr("One scale per block of 1 × 32"), on_click=frame.change, kwargs={"granularity": "1x32"}, key="directions_1x32")
@@ -97,7 +97,7 @@ def _both_reports(x, q: QuantizedTensor) -> tuple[ErrorReport, ErrorReport, floa
 
 
 def _flat_and_square(view: View, chosen: Chosen) -> None:
-    st.subheader(tr("Flat blocks against square ones"), anchor=False)
+    frame.heading(tr("Flat blocks against square ones"))
     chosen = work.first_rows(chosen, MOST_NUMBERS)
     recipes = {key: recipe for key, recipe in shaped(view).items() if key[2] != "columns"}
     found = work.reports(chosen, recipes, lambda chosen, recipe: work.ask(chosen, recipe, _both_reports))

@@ -41,7 +41,7 @@ def draw(view: View, source: Source) -> None:
     _numbers(view, source, found, recipes, nbits / count, error, by_hand)
     if by_hand:
         st.button(tr("Back to the best for the budget"), key="layers_plan_reset", icon=":material/undo:", on_click=plans.forget)
-    st.subheader(tr("The plan, layer by layer"), anchor=False)
+    frame.heading(tr("The plan, layer by layer"))
     st.caption(tr("Click a recipe to change it. The link of this page holds the plan."))
     plans.table(source, found, recipes, view.candidates)
     _exports(source, recipes)
@@ -70,7 +70,7 @@ def _numbers(view: View, source: Source, found, recipes: dict[str, str], bits: f
 
 def _exports(source: Source, recipes: dict[str, str]) -> None:
     plan = Plan(source.weights.filename, recipes)
-    st.subheader(tr("Take it with you"), anchor=False)
+    frame.heading(tr("Take it with you"))
     left, right = st.columns(2, gap="large")
     with left:
         for name, export in EXPORTS.items():
