@@ -71,7 +71,7 @@ def draw(path: str, title: str, question: str, view: View, switch: Callable[...,
             st.code(sheet.address, language=None, wrap_lines=True, height=120)
             if view.present == "0":
                 st.button(tr("Presenter mode"), key="share_present", icon=":material/co_present:", on_click=_present, args=(switch,), help=tr("Large type, strong contrast, figures at full width, and the controls folded away."))
-            _download(tr("This page as one HTML file"), Path(path).stem, sheet.document, help=tr("Figures, tables and notes in one file of about 5 MB, for a colleague without this program."))
+            _download(tr("This page as one HTML file"), Path(path).stem, sheet.document, key="share_page", help=tr("Figures, tables and notes in one file of about 5 MB, for a colleague without this program."))
             control("camera")
             st.caption(tr("Each figure as an HTML file of its own:"))
             st.session_state[_FILES] = st.container(key="share_files", gap="xxsmall")
@@ -85,7 +85,7 @@ def took(part: Part) -> None:
     sheet.parts.append(part)
     if isinstance(part.content, go.Figure):
         with st.session_state[_FILES]:
-            _download(as_text(sheet.label(part)), part.name, sheet.figure_document, part)
+            _download(as_text(sheet.label(part)), part.name, sheet.figure_document, part, key=f"share_figure_{part.name}")
 
 
 def _present(switch: Callable[..., None]) -> None:
@@ -103,4 +103,4 @@ def _draw_code(text: str) -> None:
 
 
 def _download(label: str, name: str, make: Callable[..., bytes], *arguments: Any, **button: Any) -> None:
-    st.download_button(label, later(make, *arguments), f"{name}.html", "text/html", key=f"share_html_{name}", icon=":material/download:", type="tertiary", on_click="ignore", **button)
+    st.download_button(label, later(make, *arguments), f"{name}.html", "text/html", icon=":material/download:", type="tertiary", on_click="ignore", **button)
