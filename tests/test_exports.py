@@ -98,8 +98,8 @@ def test_a_page_as_a_file_has_every_figure_and_table(path):
 def test_strangers_texts_are_escaped():
     evil = "</script><script>alert(1)</script>"
     figure = go.Figure(go.Scatter(x=[1], y=[2], name=evil), {"title": {"text": evil}})
-    sheet = Sheet(evil, evil, f"http://x/?layer={evil}", [Part(evil), Part(figure, f'"{evil}', evil), Part(AWKWARD, note=evil), Part([(evil, evil)]), Part(lambda: figure)])
-    usual = Reader(exports.document("", "", "", [Part(go.Figure()), Part(lambda: go.Figure())]).decode())
+    sheet = Sheet(evil, evil, f"http://x/?layer={evil}", evil, [Part(evil), Part(figure, f'"{evil}', evil), Part(AWKWARD, note=evil), Part([(evil, evil)]), Part(lambda: figure)])
+    usual = Reader(Sheet("", "", "", "", [Part(go.Figure()), Part(lambda: go.Figure())]).document().decode())
     read = Reader(sheet.document().decode())
     assert read.tags["script"] == usual.tags["script"]
     assert read.references == [sheet.address]
@@ -109,20 +109,20 @@ def test_strangers_texts_are_escaped():
 
 
 def test_notes_keep_their_emphasis_and_lose_their_escapes():
-    text = exports.document("t", "", "", [Part(pd.DataFrame({"a": [1.0]}), note=r"**What you see:** `x` in hidden\.0\.weight \<b\> & more")]).decode()
+    text = Sheet("t", "", "", "", [Part(pd.DataFrame({"a": [1.0]}), note=r"**What you see:** `x` in hidden\.0\.weight \<b\> & more")]).document().decode()
     assert "<strong>What you see:</strong> <code>x</code> in hidden.0.weight &lt;b&gt; &amp; more" in text
 
 
 def test_numbers_are_written_as_the_page_shows_them():
     formats = exports.column_formats({"a": {"type_config": {"type": "number", "format": "%.1f dB"}}, "b": {"type_config": None}, "c": {"type_config": {"format": "percent"}}, "d": "text"})
     assert formats == {"a": "%.1f dB"}
-    text = exports.document("t", "", "", [Part(pd.DataFrame({"a": [1.25, np.nan], "b": [1e-9, 123456789.0]}), formats=formats)]).decode()
+    text = Sheet("t", "", "", "", [Part(pd.DataFrame({"a": [1.25, np.nan], "b": [1e-9, 123456789.0]}), formats=formats)]).document().decode()
     assert re.findall("<td>(.*?)</td>", text) == ["1.2 dB", "1e-09", "", "1.23457e+08"]
 
 
 def test_figures_are_called_by_their_heading():
     first, second, third = (Part(go.Figure(), name) for name in "abc")
-    sheet = Sheet("Page", "", "", [first, Part(r"Layer a\.b"), second, third])
+    sheet = Sheet("Page", "", "", "", [first, Part(r"Layer a\.b"), second, third])
     assert [sheet.label(part) for part in (first, second, third)] == ["Page", "Layer a.b", "Layer a.b (2)"]
 
 

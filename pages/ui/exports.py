@@ -56,11 +56,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a page has drawn so far."""
+    """What a page has drawn so far.
+
+    Args:
+        address: the link to it, in full.
+        short: the same without what is as by default.
+    """
 
     title: str
     question: str
     address: str
+    short: str
     parts: list[Part] = field(default_factory=list)
 
     def label(self, figure: Part) -> str:
@@ -78,11 +84,11 @@ class Sheet:
 
     def document(self) -> bytes:
         """Everything as one HTML file."""
-        return document(self.title, self.question, self.address, self.parts)
+        return document(self, self.title, self.parts)
 
     def figure_document(self, figure: Part) -> bytes:
         """One figure as an HTML file."""
-        return document(self.label(figure), self.question, self.address, [figure])
+        return document(self, self.label(figure), [figure])
 
 
 def later(make: Callable[..., bytes], *arguments: Any) -> Callable[[], bytes]:
@@ -118,12 +124,13 @@ def column_formats(column_config: Mapping[str, Any]) -> dict[str, str]:
     return {name: text for name, text in found.items() if text and re.fullmatch(r"[^%]*%[\d.]*[dfeg][^%]*(%%)?", text)}
 
 
-def document(title: str, question: str, address: str, parts: Sequence[Part]) -> bytes:
-    """Put an HTML file together, with Plotly's library inside where there is a figure; every text is escaped here."""
+def document(sheet: Sheet, title: str, parts: Sequence[Part]) -> bytes:
+    """Put an HTML file of parts of a page together, with Plotly's library inside where there is a figure; every text is escaped here."""
     body = "".join(_sections(parts))
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     origin = tr("Computed by the FP8 Explorer, bit for bit as the formats are defined.")
-    head = f"<h1>{html.escape(title)}</h1><p>{html.escape(question)}</p><p><small>{html.escape(origin)} {when}<br><a href=\"{html.escape(address)}\">{html.escape(address)}</a></small></p>"
+    link = f'<a href="{html.escape(sheet.address)}">{html.escape(sheet.short)}</a>'
+    head = f"<h1>{html.escape(title)}</h1><p>{html.escape(sheet.question)}</p><p><small>{html.escape(origin)} {when}<br>{link}</small></p>"
     return f'<!DOCTYPE html><html><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>{head}{body}{_SAVE}</body></html>'.encode()
 
 

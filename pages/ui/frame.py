@@ -77,9 +77,10 @@ def page(file: str, *controls: str) -> View:
             st.markdown(tr(about.question))
         presenting.begin(is_presented, is_dark())
     with presenting.side():
-        st.markdown(f"**{NAME}**")
-        for key, each in PAGES.items():  # a link without the query would cost the back button one more press
-            st.page_link(key, label=tr(each.title), icon=each.icon, query_params=view.to_query())
+        with presenting.folded(is_presented, tr("Pages"), ":material/menu:"):
+            st.markdown(f"**{NAME}**")
+            for key, each in PAGES.items():  # a link without the query would cost the back button one more press
+                st.page_link(key, label=tr(each.title), icon=each.icon, query_params=view.to_query())
         group = None
         for wanted in controls:
             if CONTROLS[wanted].group != group:
@@ -180,7 +181,7 @@ def table(rows: Any, name: str, **dataframe: Any):
     """
     frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
     sharing.took(exports.Part(frame, name, formats=exports.column_formats(dataframe.get("column_config") or {})))
-    with presenting.folded(_shown().present == "1"):
+    with presenting.folded(_shown().present == "1", tr("Table"), ":material/table_rows:"):
         shown = st.dataframe(frame, key=f"{name}_table", **{"hide_index": True} | dataframe)
         with st.container(horizontal=True, gap="medium"):
             for kind, label, make, mime in _TABLE_FILES:

@@ -12,7 +12,7 @@ from pages.ui.language import tr
 _SIDE = "presenting_side"
 _STYLE = """<style>
 html {{ font-size: {size}px; }}
-.stApp, .stApp h1, .stApp h2, .stApp h3, [data-testid="stCaptionContainer"], [data-testid="stWidgetLabel"], [data-testid="stMetric"], [data-testid="stMarkdown"] p, [data-testid="stMarkdown"] li {{ color: {ink}; opacity: 1; }}
+.stApp, .stApp h1, .stApp h2, .stApp h3, [data-testid="stCaptionContainer"], [data-testid="stWidgetLabel"], [data-testid="stMetricLabel"], [data-testid="stMetricValue"], [data-testid="stMarkdown"] p, [data-testid="stMarkdown"] li {{ color: {ink}; opacity: 1; }}
 [data-testid="stHeader"], [data-testid="stSidebar"] {{ display: none; }}
 [data-testid="stMainBlockContainer"] {{ padding: 0.4rem 1.2rem 2rem; }}
 [data-testid="stMainBlockContainer"] h1 {{ font-size: 1.5rem; padding: 0; }}
@@ -39,6 +39,6 @@ def side():
     return st.session_state.get(_SIDE, st.sidebar)
 
 
-def folded(is_on: bool):
-    """Where a table stands: folded away for a projector, so that the figures come first."""
-    return st.expander(tr("Table"), icon=":material/table_rows:") if is_on else nullcontext()
+def folded(is_on: bool, label: str, icon: str):
+    """Where that stands which a projector shows on request only, so that figures and controls come first."""
+    return st.expander(label, icon=icon) if is_on else nullcontext()

@@ -59,13 +59,13 @@ def draw(path: str, title: str, question: str, view: View, switch: Callable[...,
     if not place.open:
         st.session_state[_SHEET] = None
         return
-    sheet = Sheet(title, question, address(path, view.to_query()))
+    sheet = Sheet(title, question, address(path, view.to_query()), address(path, view.to_short_query()))
     st.session_state[_SHEET] = sheet
     with place, st.container(key="share_body"):
         st.html(_STYLE)
         left, right = st.columns(2, gap="medium")
         with left:
-            _draw_code(address(path, view.to_short_query()))
+            _draw_code(sheet.short)
         with right:
             st.markdown(f"**{tr('The address of what you see')}**")
             st.code(sheet.address, language=None, wrap_lines=True, height=120)

@@ -61,7 +61,7 @@ def _both_ways(chosen: Chosen, recipe: Recipe) -> None:
             tr("**What you see:** the largest difference between the two in each part of the tensor, in per cent of the tensor's rms. One cell is {rows} × {columns} numbers.").format(rows=found.cell[0], columns=found.cell[1]),
         )
     with right:
-        st.metric(tr("Numbers that differ"), report_tables.percent(found.difference.share), help=tr("Share of all elements whose value after dequantizing depends on the direction."))
+        frame.metrics([(tr("Numbers that differ"), report_tables.percent(found.difference.share), tr("Share of all elements whose value after dequantizing depends on the direction."))])
         pairs = ((tr("along rows"), recipe, found.along_rows), (tr("along columns"), other, found.along_columns))
         frame.table([_row({tr("scales"): name}, each, report) for name, each, report in pairs], "both_directions")
 
