@@ -17,7 +17,7 @@ st.markdown(
     ).format(count=len(FORMATS))
 )
 
-st.subheader(tr("Every positive number of four formats"), anchor=False)
+frame.heading(tr("Every positive number of four formats"))
 frame.figure(
     grid_figure(cached.spacings(("e4m3fn", "e5m2", "e2m1fn", "int8")), "log"),
     "overview",
@@ -33,7 +33,7 @@ for name in ("e4m3fn", "e5m2", "e2m1fn", "int8"):
     print(name, *spacing(name).values)
 """)
 
-st.subheader(tr("Six things to look at"), anchor=False)
+frame.heading(tr("Six things to look at"))
 examples = (
     ("pages/number.py", tr("Why 0.1 becomes 0.1015625"), {"number": "0.1", "format": "e4m3fn"}),
     ("pages/formats.py", tr("Two FP8 formats, binade by binade"), {"formats": ("e4m3fn", "e5m2"), "axis": "binade"}),
@@ -47,6 +47,6 @@ for first in (0, 3):
         with column, st.container(border=True):
             frame.link(path, label, **values)
 
-st.subheader(tr("Where to go"), anchor=False)
+frame.heading(tr("Where to go"))
 for path, about in list(frame.PAGES.items())[1:]:
     st.page_link(path, label=f"**{tr(about.title)}** {tr(about.question)}", icon=about.icon, query_params=view.to_query())

@@ -6,7 +6,7 @@ from pages.ui import frame, measurements, topics
 from pages.ui.language import tr
 
 view = frame.page(__file__, "recipes", "rows", "columns", "inner", "repeats", "backend", "recorded")
-st.subheader(tr("This machine"), anchor=False)
+frame.heading(tr("This machine"))
 st.caption(measurements.host().label)
 view = frame.control("measure")
 topics.BENCHMARK[view.measure].draw(view)

@@ -16,16 +16,16 @@ if results:
     reports.headline(results)
     reports.mismatches(results)
     frame.figure(charts.grid_figure(results), "conformance_grid", tr("**What you see:** one row per family of formats or library of recipes, one column per implementation. A tick and the number of formats or recipes that agree; a cross where one does not; a circle where the implementation is not installed. Empty: it has nothing of that kind."))
-    st.subheader(tr("One by one"), anchor=False)
+    frame.heading(tr("One by one"))
     frame.table(reports.grid_rows(results), "conformance_grid_rows", height=520)
 else:
     st.info(tr("Nothing has been compared yet on this server. It takes up to a minute."))
 
-st.subheader(tr("Known differences"), anchor=False)
+frame.heading(tr("Known differences"))
 st.caption(tr("Where ours is not what another implementation gives, and is meant not to be. Each has a region, and only what differs there in the way described is left out of the count; a difference that has gone is reported as gone."))
 frame.table(reports.divergence_rows(results), "conformance_differences", **reports.sentences(implementation=110, where=230, ours=180, theirs=220, why=240, source=240))
 
-st.subheader(tr("Implementations"), anchor=False)
+frame.heading(tr("Implementations"))
 frame.table(reports.oracle_rows(), "conformance_oracles", column_config=reports.sentences(trusted_for=480)["column_config"])
 if advice := reports.advice():
     st.info(tr("Some are not installed here. None is needed to run anything else; to compare with them too:"))
@@ -35,7 +35,7 @@ if results:
     with st.expander(tr("Every comparison"), icon=":material/table_rows:"):
         frame.table(reports.rows(results), "conformance")
 
-st.subheader(tr("The same on the command line"), anchor=False)
+frame.heading(tr("The same on the command line"))
 st.code("python -m fp8core conformance\npython -m fp8core conformance --format e4m3fn --oracle ml_dtypes\npython -m fp8core conformance --recipe torchao_mxfp8_rceil", language="bash")
 frame.explain(
     tr("What is compared, and what is not?"),

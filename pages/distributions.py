@@ -17,7 +17,7 @@ recipe = work.chosen_recipe(view)
 bare = work.chosen_recipe(view, granularity="none")
 report = work.report(chosen, recipe)
 
-st.subheader(tr("{tensor}, {shape}, in {recipe}").format(tensor=as_text(chosen.title), shape=" × ".join(map(str, chosen.x.shape)), recipe=as_text(recipe.title)), anchor=False)
+frame.heading(tr("{tensor}, {shape}, in {recipe}").format(tensor=as_text(chosen.title), shape=" × ".join(map(str, chosen.x.shape)), recipe=as_text(recipe.title)))
 report_tables.headline(report)
 
 left, right = st.columns(2)
@@ -41,7 +41,7 @@ with right:
 
 calibrated = calibrations.draw_for_tensor(chosen, own_format.chosen_format(view).name)
 
-st.subheader(tr("The whole report"), anchor=False)
+frame.heading(tr("The whole report"))
 frame.table(report_tables.rows({recipe.title: report, tr("without scale"): work.report(chosen, bare)}), "distribution_report")
 frame.explain(tr("Is a high SQNR good?"), tr("SQNR weighs numbers by their energy, so the largest dominate it. A tensor whose small half is flushed to zero can still read 32 dB: read it beside the share that is flushed."))
 frame.copy_python(work.as_python(chosen, recipe, work.distributed(bare, view.zoom), calibrated))

@@ -26,7 +26,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
         st.button(pattern, key=f"pattern_{pattern}", type="tertiary", on_click=frame.change, kwargs={"pattern": pattern})
 spacings = cached.spacings(tuple(names))
 
-st.subheader(tr("The numbers themselves"), anchor=False)
+frame.heading(tr("The numbers themselves"))
 view = frame.control("axis")
 notes = {
     "log": tr("Each tick is a positive number; a short tick is subnormal. Floating point keeps its ticks equally dense over the whole range, integers crowd at the upper end."),
@@ -39,14 +39,14 @@ wide = [s.title for s in spacings if not s.complete]
 if wide:
     st.caption(tr("{formats}: too many numbers to draw one by one. Their powers of two stand for them, or by binade a bar from the first to the last number.").format(formats=", ".join(wide)))
 
-st.subheader(tr("The gaps between them"), anchor=False)
+frame.heading(tr("The gaps between them"))
 left, right = st.columns(2)
 with left:
     frame.figure(charts.spacing_figure(spacings, relative=False), "gaps", tr("Distance from a number to the next larger one. A float format's doubles with every binade; an integer's never changes."))
 with right:
     frame.figure(charts.spacing_figure(spacings, relative=True), "relative_gaps", tr("The same distance as a share of the number. Float formats stay in one band, down to the subnormal numbers on the left, where it grows to 100 %."))
 
-st.subheader(tr("Every code"), anchor=False)
+frame.heading(tr("Every code"))
 small = [s for s in spacings if parse_format(s.name).bits <= 8]
 cells = tr("Each cell is one code: its row gives the leading bits, its column the last four. Orange is positive, blue negative, deeper is larger. Point at a cell for its arithmetic.")
 for tab, s in zip(st.tabs([s.title for s in small]) if small else [], small, strict=True):
@@ -55,7 +55,7 @@ for tab, s in zip(st.tabs([s.title for s in small]) if small else [], small, str
 if len(small) < len(spacings):
     st.caption(tr("Codes are listed for formats of at most 8 bits; these have more: {formats}.").format(formats=", ".join(s.title for s in spacings if s not in small)))
 
-st.subheader(tr("Side by side"), anchor=False)
+frame.heading(tr("Side by side"))
 summaries = [describe(name) for name in names]
 frame.table(summary_columns(summaries), "formats_compared", height="content")
 st.markdown(uses(summaries))

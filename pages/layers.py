@@ -11,6 +11,7 @@ from pages.ui.upload import as_text, uploaded_checkpoint
 view = frame.page(__file__, *work.controls())
 try:
     source = work.choose_source(view, uploaded_checkpoint())
+    frame.in_report(as_text(source.title))
     view = frame.control("layers_topic")
     topics.LAYERS[view.layers_topic].draw(view, source)
 except CheckpointError as error:

@@ -15,26 +15,26 @@ k = at_inner[0].k
 st.markdown(
     tr("A is the tensor you chose, cut to {rows} rows; B holds normal random numbers. Both are smoothed where you ask for it and quantized with the same recipe, blocks along K, and A · B is compared with the product of the matrices before that. Sums are taken in float64, so that only the quantization shows.").format(rows=products.SIDE)
 )
-st.subheader(tr("Longer sums, larger errors"), anchor=False)
+frame.heading(tr("Longer sums, larger errors"))
 left, right = st.columns(2)
 with left:
     frame.figure(charts.growth_figure(growth), "matmul_growth", tr("**What you see:** the rounding errors of the K terms are as often up as down, so that their sum grows like √K, not like K."))
 with right:
     frame.figure(charts.sqnr_figure(growth), "matmul_sqnr", tr("**What you see:** the product itself grows like √K too, as long as its terms have mean zero. So its SQNR stays where it is: about 3 dB below that of A and B, because both bring noise. An integer with one scale loses a little as K grows, because more numbers hold a larger largest one."))
 
-st.subheader(tr("By recipe, at K = {k}").format(k=k), anchor=False)
+frame.heading(tr("By recipe, at K = {k}").format(k=k))
 if k < view.inner:
     st.caption(tr("This tensor has {k} columns only.").format(k=k))
 frame.table(products.table(at_inner), "products", column_config=products.columns())
 
-st.subheader(tr("One loud column"), anchor=False)
+frame.heading(tr("One loud column"))
 if k > 1:
     note = tr("**What you see:** the first column of A is made larger and larger, and the curve is what becomes of all the other columns' share of the product. An integer with one scale loses 20 dB with every factor of ten; floating point keeps its precision until the small numbers fall below its range; blocks confine the damage. The SQNR of the whole product (hover) hides all of it, because the loud column dominates it.")
     frame.figure(charts.outlier_figure(products.outliers(view)), "matmul_outlier", note)
 else:
     st.info(tr("This tensor has one column; there is no other that an outlier could harm."))
 
-st.subheader(tr("What the accumulator loses"), anchor=False)
+frame.heading(tr("What the accumulator loses"))
 st.markdown(
     tr(
         "FP32 accumulation adds one product after the other to a number with 23 binary places, so that next to nothing is lost; a unit that truncates to 13 takes a step of products and the sum so far, cuts each of them 13 binary places below the largest, and adds what is left. "

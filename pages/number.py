@@ -28,7 +28,7 @@ def flip(position: int) -> None:
     frame.change(number=text_of(report.code.code ^ 1 << position, fmt, view.rounding, view.overflow))
 
 
-st.subheader(tr("{number} in {format}").format(number=as_text(view.number), format=fmt.title), anchor=False)
+frame.heading(tr("{number} in {format}").format(number=as_text(view.number), format=fmt.title))
 draw_bits(report.code.code, fmt.fields, flip)
 st.markdown(f"`{report.code.hex}` &nbsp; = &nbsp; {formula(report.code.arithmetic)}")
 shown = (
@@ -38,16 +38,15 @@ shown = (
     (tr("Error in ulp"), number_or_dash(report.error_ulps), tr("Error in units of the distance between neighbours here. Rounding to nearest stays within 0.5 unless the number is out of range.")),
     (tr("Kind"), kind_word(report.code.kind), tr("Normal numbers have full precision, subnormal ones fewer significant bits.")),
 )
-for column, (label, text, help) in zip(st.columns([3, 2, 2, 2, 2]), shown, strict=True):
-    column.metric(label, text, help=help)
+frame.metrics(shown, widths=[3, 2, 2, 2, 2])
 
-st.subheader(tr("Its neighbours, and who shares its code"), anchor=False)
+frame.heading(tr("Its neighbours, and who shares its code"))
 if math.isfinite(report.value):
     frame.figure(charts.number_line(report), "number_line", sharers(report, view.rounding))
 else:
     st.info(sharers(report, view.rounding))
 
-st.subheader(tr("The same number in other formats"), anchor=False)
+frame.heading(tr("The same number in other formats"))
 view = frame.control("families")
 compared = tuple(dict.fromkeys((*(each.name for family in FAMILIES if family in view.families for each in FAMILIES[family]), fmt.name)))
 reports = across(report.x, compared, rounding=view.rounding, overflow=view.overflow)

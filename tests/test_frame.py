@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings, strategies
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
@@ -11,6 +12,8 @@ from pages.ui.frame import PAGES
 from pages.ui.view import CONTROLS, View
 
 ROOT = Path(__file__).resolve().parents[1]
+SMALL = {"size": "65536", "model": "digits", "recipes": "int8_tensor", "rows": "64", "columns": "64", "inner": "64"}  # what a page need not work long for
+HOSTILE = ["table(", "table(nan,inf)", "e99m99", "int0", "binary8p9", "own", "hidden.0.weight", "1e999999999", "2^99999", "0x" + "F" * 38, "nvfp4*99999", "keep*0", "B200:float8=nan", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "../../etc/passwd", "\0", "‮", "$x$ :material/home:"]
 CHANGED = View(source="laplace", size=65_536, seed=7, format="e5m2", formats=("e2m1fn", "int8"), granularity="row", rounding="up", axis="linear", number="1/3", model="digits", recipes=("int8_tensor",), recipe="nvfp4", inner=64, rows=64, columns=64, repeats=5)
 
 
@@ -63,6 +66,13 @@ def test_junk_in_a_link_gets_a_sentence_and_no_exception(path):
     text = open_page(path, junk).warning[0].value
     assert text.startswith("source = ") and text.endswith("more settings in this link are not used.")
     assert "<script>" not in text and "**" not in text
+
+
+@pytest.mark.parametrize("path", PAGES)
+@settings(max_examples=3, deadline=None)
+@given(strategies.dictionaries(strategies.sampled_from([*CONTROLS, "v", "embed", "utm_source"]), strategies.sampled_from(HOSTILE) | strategies.text(max_size=60), min_size=4))
+def test_no_query_raises(path, query):
+    assert view_of(open_page(path, SMALL | query))
 
 
 def test_a_bad_setting_is_named_with_what_is_shown_instead():

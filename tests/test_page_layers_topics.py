@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from fp8core.models import load_weights
 from fp8core.packed import decoded
 from fp8core.plan import CANDIDATES, cheapest, choose, of_model, to_line, uniform
 from fp8core.sensitivity import end_to_end, layers_of, pairs_of, what_if
-from pages.ui import html_report, layer_reports, local, plans
+from pages.ui import layer_reports, local, plans
 from pages.ui.view import View
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -216,15 +217,15 @@ def test_logs():
     assert "no line here" in app.error[0].value
 
 
-def test_the_html_report_needs_nothing_else():
-    titles = {"mxfp4": "MXFP4"}
-    source = layer_reports.Source("test/html", load_weights("digits"), title="<script>alert(1)</script>")
-    found = list(analyze(load_weights("digits"), ["mxfp4"]))
-    text = html_report._analysis(source, found, titles).decode()
-    assert "<script>alert(1)" not in text and "&lt;script&gt;alert(1)" in text
-    assert text.count("Plotly.newPlot") >= 3
-    assert 'src="http' not in text and "<link" not in text
-    for layer in found:
+def test_the_html_file_has_all_three_pictures_and_every_layer():
+    app = open_page(**DIGITS)
+    app.session_state["share_open"] = True
+    app.run()
+    text = app.session_state["sharing_sheet"].document().decode()
+    assert text.count("Plotly.newPlot(") == len(app.get("plotly_chart")) + 2  # the pictures that the page shows one at a time
+    headings = re.findall("<h2>(.*?)</h2>", text)
+    assert headings[:3] == ["Handwritten digits classifier", "SQNR as colours", "Outliers"]
+    for layer in analyze(load_weights("digits"), ["mxfp4"]):
         assert layer.name.removesuffix(".weight") in text
 
 

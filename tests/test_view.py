@@ -29,6 +29,12 @@ def test_a_link_restores_the_view(view):
     assert View.from_query(view.to_query()) == (view, ())
 
 
+@given(views)
+def test_a_short_link_is_the_same_view(view):
+    assert View.from_query(view.to_short_query()) == (view, ())
+    assert View().to_short_query() == {"v": "1"}
+
+
 @given(st.dictionaries(st.sampled_from([*CONTROLS, "v", "utm_source"]), st.text()))
 def test_junk_in_a_link_never_raises_and_never_enters_the_view(query):
     view, refused = View.from_query(query)

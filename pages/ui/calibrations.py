@@ -139,7 +139,7 @@ def draw_for_tensor(chosen: Chosen, format_name: str) -> str:
     """Draw what each method would clip and flush of one tensor in one format, with one scale: lines on the histogram and a table -> Python for the table's numbers of `x`."""
     fmt, source = parse_format(format_name), of_tensor(chosen)
     seen = observed(source) if fmt.bits <= MOST_BITS else None
-    st.subheader(tr("What calibration would make of it"), anchor=False)
+    frame.heading(tr("What calibration would make of it"))
     if seen is None or not seen.largest:
         st.caption(tr("There is nothing to choose here: the format has more than {bits} bits, or the tensor no number but zero.").format(bits=MOST_BITS))
         return ""

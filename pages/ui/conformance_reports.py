@@ -8,6 +8,7 @@ import streamlit as st
 
 from fp8core import conformance
 from fp8core.conformance import CheckResult
+from pages.ui import frame
 from pages.ui.jobs import Busy, heavy_job
 from pages.ui.language import tr
 from pages.ui.upload import as_text
@@ -58,8 +59,7 @@ def headline(results: Sequence[CheckResult]) -> None:
         (tr("Recipes compared"), some.format(count=len(compared["recipe"]), all=len(subjects["recipe"])), nobody),
         (tr("Implementations"), some.format(count=len(versions()), all=len(conformance.ORACLES)), ", ".join(f"{name} {version}" for name, version in versions().items())),
     )
-    for column, (label, value, help) in zip(st.columns(len(shown)), shown, strict=True):
-        column.metric(label, value, help=help or None)
+    frame.metrics(shown)
 
 
 def mismatches(results: Sequence[CheckResult]) -> None:

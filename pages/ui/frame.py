@@ -5,7 +5,7 @@ One rule: the URL is always written, in full, from the View; it is read only whe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,13 +15,18 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.ui import theme
+from pages.ui import exports, presenting, sharing, theme
 from pages.ui.cached import prepare_server
 from pages.ui.language import tr, use_language
 from pages.ui.upload import as_text
 from pages.ui.view import CONTROLS, Choice, Choices, Refused, Text, View
 
 NAME = "FP8 Explorer"
+
+_TABLE_FILES = (
+    ("csv", "Download as CSV", exports.csv, "text/csv"),
+    ("parquet", "Parquet", exports.parquet, "application/vnd.apache.parquet"),
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,9 @@ PAGES: dict[str, Page] = {
 }
 
 _VIEW, _WRITTEN, _REFUSED = "frame_view", "frame_written", "frame_refused"
-_TOOLBAR = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"], "toImageButtonOptions": {"format": "svg"}}
+_TOOLBAR = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+_CAMERAS = {"svg": {"format": "svg"}, "png": {"format": "png", "scale": 2}}
+_CARRIED = ("present", "camera")  # how one looks, not what at: it stays where a link sets everything else
 
 
 def page(file: str, *controls: str) -> View:
@@ -53,7 +60,7 @@ def page(file: str, *controls: str) -> View:
 
     Args:
         file: the page's `__file__`.
-        controls: names of `View` fields, drawn in the sidebar under the headings of their groups.
+        controls: names of `View` fields, drawn in the sidebar, or what stands for it, under the headings of their groups.
     """
     name = Path(file).name
     path = next(key for key in PAGES if Path(key).name == name)
@@ -62,20 +69,32 @@ def page(file: str, *controls: str) -> View:
     use_language(st.context.locale)
     prepare_server()
     view = _incoming(path)
-    with st.sidebar:
-        st.markdown(f"**{NAME}**")
-        for key, each in PAGES.items():  # a link without the query would cost the back button one more press
-            st.page_link(key, label=tr(each.title), icon=each.icon, query_params=view.to_query())
+    is_presented, title = view.present == "1", about.heading or tr(about.title)
+    head = st.container(horizontal=True, vertical_alignment="center", key="head")
+    with head:
+        st.title(title, anchor=False)
+        if is_presented:
+            st.markdown(tr(about.question))
+        presenting.begin(is_presented, is_dark())
+    with presenting.side():
+        with presenting.folded(is_presented, tr("Pages"), ":material/menu:"):
+            st.markdown(f"**{NAME}**")
+            for key, each in PAGES.items():  # a link without the query would cost the back button one more press
+                st.page_link(key, label=tr(each.title), icon=each.icon, query_params=view.to_query())
         group = None
-        for control in controls:
-            if CONTROLS[control].group != group:
-                group = CONTROLS[control].group
+        for wanted in controls:
+            if CONTROLS[wanted].group != group:
+                group = CONTROLS[wanted].group
                 st.markdown(f"**{tr(group)}**")
-            view = replace(view, **{control: _draw(control, view)})
+            view = replace(view, **{wanted: _draw(wanted, view)})
         st.caption(tr("The address holds every setting: copy it to share what you see."))
     _keep(view, path)
-    st.title(about.heading or tr(about.title), anchor=False)
-    st.markdown(f"##### :gray[{tr(about.question)}]")
+    with head:
+        sharing.draw(path, title, tr(about.question), view, change, control)
+        if is_presented:
+            st.button(tr("Leave"), key="present_leave", icon=":material/close:", help=tr("Leave presenter mode"), on_click=change, kwargs={"present": "0"})
+    if not is_presented:
+        st.markdown(f"##### :gray[{tr(about.question)}]")
     refused, brought = st.session_state.get(_REFUSED, ((), view))
     if view == brought:  # until the visitor changes something
         _tell(refused)
@@ -106,6 +125,25 @@ def is_dark() -> bool:
     return st.context.theme.type == "dark"
 
 
+def heading(text: str) -> None:
+    """Draw the heading of a section, already translated."""
+    st.subheader(text, anchor=False)
+    sharing.took(exports.Part(text))
+
+
+def metrics(shown: Sequence[tuple[str, str, str]], columns: Sequence[Any] = (), widths: Sequence[float] = ()) -> None:
+    """Draw numbers side by side.
+
+    Args:
+        shown: label, value and help of each, already translated.
+        columns: where they stand, if not in a row of their own.
+        widths: of the columns of that row.
+    """
+    for column, (label, value, help) in zip(columns or st.columns(widths or len(shown)), shown, strict=True):
+        column.metric(label, value, help=help or None)
+    sharing.took(exports.Part([(label, value) for label, value, _ in shown]))
+
+
 def figure(drawing: go.Figure, key: str, note: str = "", **chart: Any):
     """Draw a figure in the visitor's theme, and below it one sentence on what one sees -> what `st.plotly_chart` returns.
 
@@ -113,30 +151,41 @@ def figure(drawing: go.Figure, key: str, note: str = "", **chart: Any):
         note: Markdown, already translated.
         chart: further arguments of `st.plotly_chart`, such as `on_select`, `selection_mode`, `config`.
     """
-    theme.styled(drawing, is_dark())
+    view = _shown()
+    is_presented = view.present == "1"
+    sharing.took(exports.Part(drawing, key, note))
+    drawing = theme.styled(theme.enlarged(drawing) if is_presented else drawing, is_dark(), is_presented)
     if drawing.layout.uirevision is None:
         drawing.layout.uirevision = key
-    chart["config"] = _TOOLBAR | chart.get("config", {})
+    chart["config"] = _TOOLBAR | {"toImageButtonOptions": _CAMERAS[view.camera] | {"filename": key}} | chart.get("config", {})
     shown = st.plotly_chart(drawing, key=key, theme=None, **chart)
     if note:
         st.caption(note)
     return shown
 
 
+def in_report(title: str, draw: Callable[[], go.Figure] | None = None, key: str = "") -> None:
+    """Put a heading into the page's HTML file that the page itself does not show, and under it a figure, which is drawn when the file is asked for."""
+    sharing.took(exports.Part(title))
+    if draw:
+        sharing.took(exports.Part(draw, key))
+
+
 def table(rows: Any, name: str, **dataframe: Any):
-    """Draw a table with a button that downloads it as CSV -> what `st.dataframe` returns.
+    """Draw a table with buttons that download it -> what `st.dataframe` returns.
 
     Args:
         rows: a DataFrame, or what makes one: a dict of columns, a list of dicts.
-        name: key of the widgets and name of the file, without ".csv".
+        name: key of the widgets and name of the file, without its ending.
         dataframe: further arguments of `st.dataframe`, such as `column_config`, `on_select`, `height`.
     """
     frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
-    shown = st.dataframe(frame, key=f"{name}_table", **{"hide_index": True} | dataframe)
-    st.download_button(
-        tr("Download as CSV"), frame.to_csv(index=False).encode("utf-8-sig"), f"{name}.csv", "text/csv",
-        key=f"{name}_csv", icon=":material/download:", type="tertiary", on_click="ignore",
-    )  # fmt: skip
+    sharing.took(exports.Part(frame, name, formats=exports.column_formats(dataframe.get("column_config") or {})))
+    with presenting.folded(_shown().present == "1", tr("Table"), ":material/table_rows:"):
+        shown = st.dataframe(frame, key=f"{name}_table", **{"hide_index": True} | dataframe)
+        with st.container(horizontal=True, gap="medium"):
+            for kind, label, make, mime in _TABLE_FILES:
+                st.download_button(tr(label), exports.later(make, frame), f"{name}.{kind}", mime, key=f"{name}_{kind}", icon=":material/download:", type="tertiary", on_click="ignore")
     return shown
 
 
@@ -153,12 +202,16 @@ def explain(title: str, text: str, expanded: bool = False) -> None:
 
 
 def link(path: str, label: str, **values: Any) -> None:
-    """Draw a link to a page in a chosen state: the values here, defaults elsewhere.
+    """Draw a link to a page in a chosen state: the values here, defaults elsewhere, but for how the visitor looks at it.
 
     Raises:
         ValueError: a value that a control does not allow.
     """
-    st.page_link(path, label=label, icon=PAGES[path].icon, query_params=View(**values).to_query())
+    st.page_link(path, label=label, icon=PAGES[path].icon, query_params=View(**{name: getattr(_shown(), name) for name in _CARRIED} | values).to_query())
+
+
+def _shown() -> View:
+    return st.session_state.get(_VIEW, View())
 
 
 def _incoming(path: str) -> View:
@@ -166,7 +219,7 @@ def _incoming(path: str) -> View:
 
     Links, the menu's too, and the back button bring a query; where one types the address of a page there is none, and the last view carries over.
     """
-    query, last = st.query_params.to_dict(), st.session_state.get(_VIEW, View())
+    query, last = st.query_params.to_dict(), _shown()
     if st.session_state.get(_WRITTEN) == (path, query):
         return _with_widgets(last)
     view, refused = View.from_query(query) if query else (last, ())

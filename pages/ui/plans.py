@@ -8,12 +8,13 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
 from fp8core.packed import LAYOUTS, verify, write_quantized
 from fp8core.packed.writing import check
 from fp8core.plan import KEEP, Chosen, Cost, Plan, apart, cheapest, choose, from_line, group_of, of_weights, plannable, priced, to_line, uniform
-from pages.ui import frame, layer_reports, whole_models
+from pages.ui import exports, frame, layer_reports, sharing, whole_models
 from pages.ui.language import tr
 from pages.ui.layer_reports import Source
 from pages.ui.upload import as_text
@@ -101,6 +102,7 @@ def table(source: Source, found: Sequence[Cost], recipes: dict[str, str], candid
         }
         for name, recipe in recipes.items() if (name, recipe) in known
     ]  # fmt: skip
+    sharing.took(exports.Part(pd.DataFrame(rows), "layers_plan"))
     options = [tr("as stored"), *candidates]
     st.data_editor(
         rows, key=f"{_EDITOR}_{hash(to_line(recipes))}", hide_index=True, disabled=[tr("layer"), tr("shape"), tr("bits"), tr("error")], on_change=_take_edit, args=(f"{_EDITOR}_{hash(to_line(recipes))}", recipes, fused),

@@ -17,7 +17,7 @@ EXAMPLES = (0x40, 0x7E, 0x7F, 0x80, 0xFF)
 
 def draw() -> None:
     """Draw the section, with controls of its own."""
-    st.subheader(tr("One byte, two readings: OCP and FNUZ"), anchor=False)
+    frame.heading(tr("One byte, two readings: OCP and FNUZ"))
     view = frame.control("pair")
     found = reinterpret(*PAIRS[view.pair])
     left, right = st.columns([3, 2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from fp8core.metrics import ErrorReport
+from pages.ui import frame
 from pages.ui.language import tr
 
 
@@ -18,8 +19,7 @@ def headline(report: ErrorReport) -> None:
         (tr("Cosine"), f"{report.cosine:.6f}", tr("Cosine of the angle between the tensor and its quantized form; 1 is the same direction.")),
         (tr("Bits per number"), f"{report.bits_per_value:.4g}", tr("Stored bits, scales included.")),
     )
-    for column, (label, value, help) in zip(st.columns(len(shown)), shown, strict=True):
-        column.metric(label, value, help=help)
+    frame.metrics(shown)
     if report.lost:
         st.warning(tr("{lost} of {count} numbers became NaN or infinity: the format has no codes for them at this scale. All figures but the shares are of the rest.").format(lost=f"{report.lost:,}", count=f"{report.count:,}"), icon=":material/warning:")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -32,8 +33,13 @@ FATE_COLOURS = {"flushed": "#C2609A", "subnormal": "#49A5E0", "normal": "#2389D2
 
 _SERIES = ("#2389D2", "#D55E00", "#009E73", "#D98C00", "#C2609A", "#49A5E0", "#8A63D2", "#808080")
 _OTHER_COLOURS = ("#5B8FA8", "#B5533C", "#3E9C8F", "#B08900", "#A07CC5", "#6C7A89", "#A3A380", "#6E8B3D")
+_INKS = {(False, False): "#262C38", (True, False): "#E3E7EE", (False, True): "#000000", (True, True): "#FFFFFF"}
+_HEIGHT = 450  # Plotly's, where a figure names none
 _FONT = '"Source Sans", "Noto Sans", sans-serif'
-_GRID = "rgba(128,128,128,0.22)"
+
+LARGE = 1.35
+# What grows with the type for a projector, by the part of a figure that it stands in; "font" stands for every font.
+_GROWS = {"layout": ("height",), "font": ("size",), "marker": ("size",), "line": ("width",), "margin": ("l", "r", "t", "b"), "annotation": ("xshift", "yshift"), "title": ("standoff",)}
 
 
 def colour(format_name: str) -> str:
@@ -55,24 +61,50 @@ def series(index: int) -> str:
     return _SERIES[index % len(_SERIES)]
 
 
-def styled(figure: go.Figure, dark: bool = False) -> go.Figure:
-    """Give a figure this project's template and return it; `frame.figure` does so with the visitor's theme."""
-    return figure.update_layout(template=_template(dark))
+def styled(figure: go.Figure, dark: bool = False, large: bool = False) -> go.Figure:
+    """Give a figure this project's template and return it; `frame.figure` does so with the visitor's theme.
+
+    Args:
+        large: with the type and the contrast for a projector, as `enlarged` makes figures for it.
+    """
+    return figure.update_layout(template=_template(dark, large))
 
 
-@lru_cache(maxsize=2)
-def _template(dark: bool) -> go.layout.Template:
-    ink, paper = ("#E3E7EE", "#1B2029") if dark else ("#262C38", "#FFFFFF")
+def enlarged(figure: go.Figure) -> go.Figure:
+    """Return a copy for a projector: taller, and all that has a size of its own is larger by as much as the template's type."""
+    drawn = figure.to_plotly_json()
+    layout = {"height": _HEIGHT} | drawn["layout"]
+    layout.pop("template", None)
+    return go.Figure([_grown(trace, "trace") for trace in drawn["data"]], _grown(layout, "layout"))
+
+
+def _grown(node: dict[str, Any], part: str) -> dict[str, Any]:
+    grown = dict(node)
+    for key, value in node.items():
+        if key in _GROWS.get(part, ()) and value is not None:
+            grown[key] = value * LARGE if isinstance(value, int | float) else [each * LARGE for each in value]
+        elif isinstance(value, dict):
+            grown[key] = _grown(value, "font" if key.endswith("font") else key)
+        elif key in ("annotations", "shapes"):
+            grown[key] = [_grown(each, key[:-1]) for each in value]
+    return grown
+
+
+@lru_cache(maxsize=4)
+def _template(dark: bool, large: bool) -> go.layout.Template:
+    size = LARGE if large else 1
+    ink, paper, ground = _INKS[dark, large], *(("#1B2029", "#12161D") if dark else ("#FFFFFF", "#FFFFFF"))
+    grid, line, zero = (f"rgba(128,128,128,{strength * size:.3g})" for strength in (0.22, 0.6, 0.45))
     axis = {
-        "automargin": True, "gridcolor": _GRID, "zerolinecolor": "rgba(128,128,128,0.45)", "linecolor": "rgba(128,128,128,0.6)",
-        "ticks": "outside", "tickcolor": "rgba(128,128,128,0.6)", "title": {"font": {"size": 15}, "standoff": 12}, "tickfont": {"size": 14},
+        "automargin": True, "gridcolor": grid, "zerolinecolor": zero, "linecolor": line,
+        "ticks": "outside", "tickcolor": line, "title": {"font": {"size": 15 * size}, "standoff": 12 * size}, "tickfont": {"size": 14 * size},
     }  # fmt: skip
     layout = go.Layout(
-        font={"family": _FONT, "size": 15, "color": ink}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", colorway=_SERIES,
-        margin={"l": 12, "r": 16, "t": 36, "b": 12, "pad": 0}, xaxis=axis, yaxis=axis, hovermode="closest", hoverdistance=40,
-        hoverlabel={"font": {"family": _FONT, "size": 14, "color": ink}, "bgcolor": paper, "bordercolor": "rgba(128,128,128,0.6)", "align": "left"},
-        legend={"font": {"size": 14}, "bgcolor": "rgba(0,0,0,0)", "title": {"font": {"size": 14}}}, coloraxis={"colorbar": {"outlinewidth": 0}},
+        font={"family": _FONT, "size": 15 * size, "color": ink}, paper_bgcolor=ground, plot_bgcolor="rgba(0,0,0,0)", colorway=_SERIES,
+        margin={"l": 12, "r": 16, "t": 36 * size, "b": 12, "pad": 0}, xaxis=axis, yaxis=axis, hovermode="closest", hoverdistance=40,
+        hoverlabel={"font": {"family": _FONT, "size": 14 * size, "color": ink}, "bgcolor": paper, "bordercolor": line, "align": "left"},
+        legend={"font": {"size": 14 * size}, "bgcolor": "rgba(0,0,0,0)", "title": {"font": {"size": 14 * size}}}, coloraxis={"colorbar": {"outlinewidth": 0}},
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": "rgba(128,128,128,0.7)", "activecolor": ink}, separators=". ",
     )  # fmt: skip
-    bar = {"outlinewidth": 0, "tickfont": {"size": 13}, "title": {"font": {"size": 14}}}
+    bar = {"outlinewidth": 0, "tickfont": {"size": 13 * size}, "title": {"font": {"size": 14 * size}}}
     return go.layout.Template(layout=layout, data={"heatmap": [{"colorbar": bar}], "bar": [{"marker": {"line": {"width": 0}}}]})

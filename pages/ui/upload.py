@@ -10,6 +10,7 @@ import streamlit as st
 
 from fp8core.checkpoints import SUFFIXES, Checkpoint, CheckpointError, open_checkpoint
 from pages.ui.language import tr
+from pages.ui.presenting import side
 
 MOST_MB = 50
 MOST_NBYTES = 2 * MOST_MB * 1_000_000  # unpacked: a .npz may hold more than its own size
@@ -24,11 +25,11 @@ class _Upload:
 
 
 def uploaded_checkpoint() -> Checkpoint | None:
-    """Draw the upload box in the sidebar -> what this session has uploaded, None where there is nothing or it was refused.
+    """Draw the upload box beside the page -> what this session has uploaded, None where there is nothing or it was refused.
 
     An upload outlives a change of page; a refused file is answered with the reason, and the page goes on.
     """
-    with st.sidebar:
+    with side():
         st.file_uploader(
             tr("Your own weights"), type=[suffix.removeprefix(".") for suffix in SUFFIXES], key=_WIDGET, on_change=_take, max_upload_size=MOST_MB,
             help=tr("A .safetensors, .npy or .npz file of at most {size} MB. It stays in the memory of this session, is never written to a disk and never read as a pickle.").format(size=MOST_MB),

@@ -273,6 +273,8 @@ class View:
     seconds: int = choice(60, (20, 60, 180, 600), "Seconds", "Measurement", "What would not end in this time is left out, and said.", lambda n: f"{n} s", "slider")
     machine: str = choice(HERE, (HERE, *DEVICES), "Machine", "Measurement", "This machine by what was measured on it, or one that is not here by its data sheet.", lambda key: "this machine" if key == HERE else DEVICES[key].name)
     peaks: str = text("", 200, "Peaks of another machine", "Measurement", reads=parse_peaks, rule="is not a machine of the list with its peaks, as in B200:gb_per_s=8000,bfloat16=2250")
+    present: str = choice("0", ("0", "1"), "Presenter mode", "Share", "Large type, strong contrast, figures at full width, and the controls folded away.", {"0": "off", "1": "on"}.__getitem__, "buttons")
+    camera: str = choice("svg", ("svg", "png"), "The camera above a figure saves", "Share", "SVG stays sharp at any size; PNG has twice the pixels of the screen.", str.upper, "buttons")
     recorded: str = choice("shown", ("shown", "hidden"), "Recorded runs", "Measurement", "Runs of other machines that come with this project.", _sentence, "buttons")
 
     def __post_init__(self):
@@ -302,6 +304,10 @@ class View:
     def to_query(self) -> dict[str, str]:
         """Every field, always: a link keeps its meaning when a default changes."""
         return {"v": VERSION} | {name: control.text(getattr(self, name)) for name, control in CONTROLS.items()}
+
+    def to_short_query(self) -> dict[str, str]:
+        """The fields that are not as by default: what a code that is photographed from afar has room for."""
+        return {name: text for name, text in self.to_query().items() if name == "v" or getattr(self, name) != CONTROLS[name].default}
 
 
 @dataclass(frozen=True)

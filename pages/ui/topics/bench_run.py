@@ -19,7 +19,7 @@ def draw(view: View) -> None:
     else:
         st.info(tr("Nothing has been measured yet. FP32 and BF16 are always measured along with the recipes you chose, so that speeds compare within one run."))
     if view.recorded == "shown":
-        st.subheader(tr("Recorded runs"), anchor=False)
+        frame.heading(tr("Recorded runs"))
         for number, (note, results) in enumerate(measurements.recorded()):
             _show(results, f"benchmark_recorded_{number}", note)
         for number, (note, results) in enumerate(measurements.uploaded()):
@@ -41,10 +41,10 @@ def _show(results: list, name: str, note: str = "") -> None:
     if note:
         st.caption(note)
     if any(not r.refusal for r in results):
-        if sentences := measurements.reasons(results):
-            st.markdown(sentences)
         frame.figure(charts.time_figure(results), f"{name}_times", tr("**What you see:** the product alone in full colour, and in pale what quantizing its two matrices takes, which a program pays for activations at every step and for weights once."))
         frame.figure(charts.trade_figure(results), f"{name}_trade", tr("**What you see:** further up is faster, further right is closer to the exact product. Filled: the processor multiplies this format itself. Hollow: emulated, the numbers are converted to a wider format first, which takes time of its own."))
+        if sentences := measurements.reasons(results):
+            st.markdown(sentences)
     if refused := measurements.refusals(results):
         st.info(tr("Not measured:") + "\n" + refused)
     frame.table(measurements.table(results), name)

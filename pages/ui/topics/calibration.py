@@ -24,7 +24,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
     with right:
         view = frame.control("momentum")
     formats = work.compared(chosen_format(view).name)
-    st.subheader(tr("{tensor}, {shape}: one scale for all, found in {batches} batches").format(tensor=as_text(source.title), shape=" × ".join(map(str, source.x.shape)), batches=work.BATCHES), anchor=False)
+    frame.heading(tr("{tensor}, {shape}: one scale for all, found in {batches} batches").format(tensor=as_text(source.title), shape=" × ".join(map(str, source.x.shape)), batches=work.BATCHES))
     seen = work.observed(source)
     if seen is None or not seen.largest:
         st.info(tr("There is no finite number but zero in it: nothing to calibrate with."))
@@ -48,7 +48,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
         frame.figure(charts.divergence(table), "calibration_entropy", tr(
             "**What you see:** how far the histogram after quantization is from the one before, for each threshold; it is infinite, and left out, where the bin at the threshold is empty. The entropy does not know how much a clipped number was worth."
         ))
-    st.subheader(tr("All methods, all formats"), anchor=False)
+    frame.heading(tr("All methods, all formats"))
     frame.table(work.rows(table), "calibration_methods")
     frame.explain(tr("What are these methods?"), tr("A scale that is fixed before use needs an amax, and data to take it from.") + "\n\n" + work.methods_explained())
     frame.copy_python(snippets.program(source.code, work.as_python(formats, view.percentile, view.momentum)))

@@ -28,7 +28,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
         frame.control("algorithm")
     with right:
         view = frame.control("margin")
-    st.subheader(tr("{scenario} in {format}: the scale comes one step late").format(scenario=tr(SCENARIOS[view.scenario].title).capitalize(), format=recipe.fmt.title or recipe.fmt.name), anchor=False)
+    frame.heading(tr("{scenario} in {format}: the scale comes one step late").format(scenario=tr(SCENARIOS[view.scenario].title).capitalize(), format=recipe.fmt.title or recipe.fmt.name))
     st.markdown(tr(SCENARIOS[view.scenario].description))
     scaling = DelayedScaling(recipe.fmt.name, view.history, view.algorithm, view.margin)
     steps = _run(view.scenario, view.seed, scaling)
@@ -38,7 +38,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
     )  # fmt: skip
     view = frame.control("step")
     _arithmetic(steps[view.step], scaling)
-    st.subheader(tr("All steps"), anchor=False)
+    frame.heading(tr("All steps"))
     frame.table(_rows(steps), "delayed_steps", height=280)
     frame.explain(tr("Why late, and what follows from it?"), tr(
         "Current scaling reads a tensor twice: once for its amax, once to round it. Delayed scaling reads it once, with the scale of the steps before, and notes its amax on the way. The first step has no past and uses the scale 1.\n\n"
@@ -68,8 +68,7 @@ def _arithmetic(step: DelayedStep, scaling: DelayedScaling) -> None:
         (tr("Clipped"), percent(step.saturation), tr("Share of the numbers of this step beyond the reach.")),
         (tr("Flushed to zero"), percent(step.underflow), tr("Share of the numbers of this step that were not zero and became zero.")),
     )
-    for column, (label, value, help) in zip(st.columns(len(shown)), shown, strict=True):
-        column.metric(label, value, help=help)
+    frame.metrics(shown)
     left, right = st.columns([1.25, 1])
     with left:
         st.markdown(f"**{tr('The scale of step {step}').format(step=step.step)}**")

@@ -46,7 +46,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
 
 def _both_ways(chosen: Chosen, recipe: Recipe) -> None:
     other = transposed(recipe)
-    st.subheader(tr("{recipe}, on the tensor and on its transpose").format(recipe=as_text(recipe.title)), anchor=False)
+    frame.heading(tr("{recipe}, on the tensor and on its transpose").format(recipe=as_text(recipe.title)))
     if other == recipe:
         st.info(tr("This scaling has no direction: rows and columns give the same numbers. Choose one scale per row, or per block of 1 × n, to see a difference."))
         st.button(tr("One scale per block of 1 × 32"), on_click=frame.change, kwargs={"granularity": "1x32"}, key="directions_1x32")
@@ -60,7 +60,7 @@ def _both_ways(chosen: Chosen, recipe: Recipe) -> None:
             tr("**What you see:** the largest difference between the two in each part of the tensor, in per cent of the tensor's rms. One cell is {rows} × {columns} numbers.").format(rows=found.cell[0], columns=found.cell[1]),
         )
     with right:
-        st.metric(tr("Numbers that differ"), report_tables.percent(found.difference.share), help=tr("Share of all elements whose value after dequantizing depends on the direction."))
+        frame.metrics([(tr("Numbers that differ"), report_tables.percent(found.difference.share), tr("Share of all elements whose value after dequantizing depends on the direction."))])
         pairs = ((tr("along rows"), recipe, found.along_rows), (tr("along columns"), other, found.along_columns))
         frame.table([_row({tr("scales"): name}, each, report) for name, each, report in pairs], "both_directions")
 
@@ -96,7 +96,7 @@ def _both_reports(x, q: QuantizedTensor) -> tuple[ErrorReport, ErrorReport, floa
 
 
 def _flat_and_square(view: View, chosen: Chosen) -> None:
-    st.subheader(tr("Flat blocks against square ones"), anchor=False)
+    frame.heading(tr("Flat blocks against square ones"))
     chosen = work.first_rows(chosen, MOST_NUMBERS)
     recipes = {key: recipe for key, recipe in shaped(view).items() if key[2] != "columns"}
     found = work.reports(chosen, recipes, lambda chosen, recipe: work.ask(chosen, recipe, _both_reports))

@@ -18,7 +18,7 @@ from pages.ui.view import View
 
 def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
     """Draw the topic."""
-    st.subheader(tr("{tensor}, {shape}: every granularity with every scale rule, in {format}").format(tensor=as_text(chosen.title), shape=" × ".join(map(str, chosen.x.shape)), format=recipe.fmt.title), anchor=False)
+    frame.heading(tr("{tensor}, {shape}: every granularity with every scale rule, in {format}").format(tensor=as_text(chosen.title), shape=" × ".join(map(str, chosen.x.shape)), format=recipe.fmt.title))
     pairs = {(granularity, rule): work.chosen_recipe(view, granularity, rule) for granularity in GRANULARITIES for rule in GENERIC_RULES}
     reports = work.reports(chosen, pairs)
     frame.figure(
@@ -26,7 +26,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
         tr("**What you see:** the ratio of signal to error for each pair; below it ↓ the share flushed to zero and ↑ the share clipped. The frame marks the pair chosen at the left. Rules that give a power of two differ in when they round up: floor clips, ceil and rceil do not."),
     )  # fmt: skip
     _maps(chosen, recipe)
-    st.subheader(tr("All pairs"), anchor=False)
+    frame.heading(tr("All pairs"))
     rows = report_tables.rows({pairs[pair].name: report for pair, report in reports.items()})
     named = [{tr("granularity"): granularity, tr("rule"): rule} | row for (granularity, rule), row in zip(reports, rows, strict=True)]
     frame.table(named, "scaling_pairs")
@@ -53,7 +53,7 @@ for granularity in fp8.GRANULARITIES:
 
 
 def _maps(chosen: Chosen, recipe: Recipe) -> None:
-    st.subheader(tr("Where the scales and the errors are: {recipe}").format(recipe=as_text(recipe.title)), anchor=False)
+    frame.heading(tr("Where the scales and the errors are: {recipe}").format(recipe=as_text(recipe.title)))
     report_tables.headline(work.report(chosen, recipe))
     pictures = work.in_cells(chosen, recipe)
     left, right = st.columns(2)

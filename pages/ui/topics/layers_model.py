@@ -27,7 +27,7 @@ def draw(view: View, source: Source) -> None:
         | {tr(name): (100 if key in _SHARES else 1) * found.metrics[key] for key, name in _METRICS.items() if key in found.metrics}
         for recipe, found in outcomes.items()
     ]  # fmt: skip
-    st.subheader(tr("All layers quantized, weights and inputs"), anchor=False)
+    frame.heading(tr("All layers quantized, weights and inputs"))
     frame.table(rows, "layers_model", column_config=column_config(rows) | {tr(_METRICS[key]): st.column_config.NumberColumn(format="%.5f") for key in ("cosine_mean", "cosine_min", "cross_entropy")})
     st.caption(whole_models.explained(source.model))
     recipe = frame.control("recipe").recipe

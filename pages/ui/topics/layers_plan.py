@@ -48,7 +48,7 @@ def draw(view: View, source: Source) -> None:
     _numbers(view, source, found, candidates, recipes, nbits / count, error, by_hand)
     if by_hand:
         st.button(tr("Back to the best for the budget"), key="layers_plan_reset", icon=":material/undo:", on_click=plans.forget)
-    st.subheader(tr("The plan, layer by layer"), anchor=False)
+    frame.heading(tr("The plan, layer by layer"))
     st.caption(tr("Click a recipe to change it. The link of this page holds the plan."))
     plans.table(source, found, recipes, candidates, view.fused)
     layout = _exports(source, recipes)
@@ -61,16 +61,20 @@ def _numbers(view: View, source: Source, found, candidates: tuple[str, ...], rec
     same = {recipe: uniform(found, recipe) for recipe in candidates if len([cost for cost in found if cost.recipe == recipe]) == len(recipes)}
     points = {recipe: (each.nbits / count, whole_models.noise(source.model, each.recipes) if measured else each.error) for recipe, each in same.items()}
     plan_error = whole_models.noise(source.model, recipes) if measured else error
-    columns = st.columns(4)
-    columns[0].metric(tr("bits per weight"), f"{bits:.3f}", help=tr("Scales included, over the {layers} layers of the plan, {count:,} weights.").format(layers=len(recipes), count=count))
-    columns[1].metric(tr("error, predicted"), f"{error:.3g}", help=tr("The sum of the layers' noise-to-signal ratios."))
+    shown = [
+        (tr("bits per weight"), f"{bits:.3f}", tr("Scales included, over the {layers} layers of the plan, {count:,} weights.").format(layers=len(recipes), count=count)),
+        (tr("error, predicted"), f"{error:.3g}", tr("The sum of the layers' noise-to-signal ratios.")),
+    ]
     if measured:
         outcome = whole_models.outcome(source.model, recipes)
-        columns[2].metric(tr("error, measured"), f"{plan_error:.3g}", help=tr("Noise-to-signal ratio of the model's output with the whole plan at work."))
         key, label = ("cosine_mean", tr("cosine with float32")) if "cosine_mean" in outcome.metrics else ("accuracy", tr("accuracy"))
-        columns[3].metric(label, f"{outcome.metrics[key]:.4f}")
+        shown += [
+            (tr("error, measured"), f"{plan_error:.3g}", tr("Noise-to-signal ratio of the model's output with the whole plan at work.")),
+            (label, f"{outcome.metrics[key]:.4f}", whole_models.explained(source.model)),
+        ]
     elif not by_hand and view.budget == "bits":
-        columns[2].metric(tr("no choice is below"), f"{plans.best(view, source, found).bound:.3g}", help=tr("What no choice of so many bits can go below: the plan is at most this far from the best."))
+        shown.append((tr("no choice is below"), f"{plans.best(view, source, found).bound:.3g}", tr("What no choice of so many bits can go below: the plan is at most this far from the best.")))
+    frame.metrics(shown, columns=st.columns(4)[: len(shown)])
     note = tr("**What you see:** each mark is one recipe for all layers; the star is the plan. Errors of marks and star are measured on the model; the line is what the layers, each measured alone, predict for the best plan of so many bits.") if measured else tr("**What you see:** each mark is one recipe for all layers, the line the best choice layer by layer, the star the plan. Errors are those of the weights alone; each layer counts once.")
     frame.figure(charts.pareto([(each.nbits / count, each.error) for each in frontier(found)], points, (bits, plan_error), measured), "layers_pareto", note)
 
@@ -78,7 +82,7 @@ def _numbers(view: View, source: Source, found, candidates: tuple[str, ...], rec
 def _exports(source: Source, recipes: dict[str, str]) -> str:
     """Draw the ways out -> the layout chosen for the checkpoint; empty where it cannot be written so."""
     plan = Plan(source.weights.filename, recipes)
-    st.subheader(tr("Take it with you"), anchor=False)
+    frame.heading(tr("Take it with you"))
     left, right = st.columns(2, gap="large")
     with left:
         for name, export in EXPORTS.items():

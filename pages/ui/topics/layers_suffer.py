@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from fp8core.recipes import RECIPES
-from pages.ui import frame, html_report
+from pages.ui import frame
 from pages.ui import layer_reports as work
 from pages.ui.charts import distributions, layers
 from pages.ui.language import tr
@@ -39,7 +39,12 @@ def draw(view: View, source: work.Source) -> None:
             note = tr("**What you see:** each layer once per recipe. An integer with one scale per tensor loses 6 dB whenever the crest factor doubles; floating point hardly notices. Click a point to open its layer below.")
             frame.figure(layers.outliers(found, titles, layer.name), "layers_outliers", note, on_select=partial(work.take_point, "layers_outliers"), selection_mode="points")
 
-        st.subheader(f"{as_text(layer.name)}: {' × '.join(map(str, layer.shape))}", anchor=False)
+        pictures = {"dots": (tr("Layer by layer"), layers.dots), "colours": (tr("SQNR as colours"), layers.heat_map), "outliers": (tr("Outliers"), layers.outliers)}
+        for name, (title, draw_all) in pictures.items():
+            if name != view.layers_chart:
+                frame.in_report(title, partial(draw_all, found, titles), f"layers_{name}")
+
+        frame.heading(f"{as_text(layer.name)}: {' × '.join(map(str, layer.shape))}")
         left, right = st.columns(2)
         with left:
             view = frame.control("recipe")
@@ -48,8 +53,7 @@ def draw(view: View, source: work.Source) -> None:
             frame.figure(picture, "layer_histogram", tr("**What you see:** the numbers of this layer, divided by their scale, over the range of the format. What lies left of it becomes zero."))
             work.link_to_distribution(source, layer, recipe)
         with right:
-            for column, (name, (value, help)) in zip(st.columns(3), work.facts(layer).items(), strict=True):
-                column.metric(name, value, help=help)
+            frame.metrics([(name, *fact) for name, fact in work.facts(layer).items()])
             frame.figure(distributions.error_by_binade({titles[name]: error for name, error in layer.errors.items()}), "layer_binades", tr(
                 "**What you see:** the precision of small numbers on the left and of large ones on the right. Floating point keeps a plateau; integers lose 6 dB with each halving."
             ))
@@ -57,17 +61,15 @@ def draw(view: View, source: work.Source) -> None:
         with left:
             frame.figure(layers.tiles(work.tiles(source, layer.name, recipe)), "layer_tiles", tr("**What you see:** the same layer under the recipe on the left, tile by tile. A dark row or column is one that shares a scale with something louder."))
         with right:
-            for column, (name, (value, help)) in zip((*st.columns(2), *st.columns(2)), work.block_facts(source, layer.name, recipe).items(), strict=True):
-                column.metric(name, value, help=help)
+            frame.metrics([(name, *fact) for name, fact in work.block_facts(source, layer.name, recipe).items()], columns=(*st.columns(2), *st.columns(2)))
 
-        st.subheader(tr("All layers"), anchor=False)
+        frame.heading(tr("All layers"))
         rows = work.layer_rows(ranked)
         frame.table(rows, "layers", column_config=work.column_config(rows), on_select=partial(work.take_row, "layers_table", ranked), selection_mode="single-row")
 
-    html_report.button(source, found, titles)
     kept = work.kept_rows(found)
     if kept:
-        st.subheader(tr("Left as they are"), anchor=False)
+        frame.heading(tr("Left as they are"))
         frame.table(kept, "layers_kept")
     frame.explain(
         tr("Which tensors are left alone?"),

@@ -35,11 +35,10 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
         index = work.ask(chosen, recipe, pick_block, view.pick)
     part = work.ask(chosen, recipe, anatomy, index)
     counts, store = work.ask(chosen, recipe, scale_counts), work.ask(chosen, recipe, _store)
-    st.subheader(
+    frame.heading(
         tr("Block {index} of {blocks} of {tensor}: row {row}, columns {first} to {last}").format(
             index=part.index, blocks=f"{counts.blocks:,}", tensor=as_text(chosen.title), row=part.row, first=part.column, last=part.column + len(part.x) - 1
-        ),
-        anchor=False,
+        )
     )
     st.markdown(steps(part, recipe, store))
     left, right = st.columns([3, 2])
@@ -54,7 +53,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
     with right:
         frame.figure(charts.scales(counts, tr("block scale as stored, in {format}").format(format=store.title)), "nvfp4_scales", spread(counts))
     frame.table(elements(part, recipe.fmt), "nvfp4_elements", height="content")
-    st.subheader(tr("The whole tensor: {recipe}").format(recipe=as_text(recipe.title)), anchor=False)
+    frame.heading(tr("The whole tensor: {recipe}").format(recipe=as_text(recipe.title)))
     report_tables.headline(work.report(chosen, recipe))
     frame.explain(
         tr("Why two levels?"),

@@ -37,7 +37,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
     forms = Forms(part.x, work.STOCHASTIC_SEED)
     measured = partial(work.form_report, forms=forms)
     reports = work.reports(part, {each.name: each for recipes in libraries.values() for each in recipes}, measured)
-    st.subheader(tr("{tensor}: {count} recipes on the same numbers").format(tensor=as_text(chosen.title), count=len(reports)), anchor=False)
+    frame.heading(tr("{tensor}: {count} recipes on the same numbers").format(tensor=as_text(chosen.title), count=len(reports)))
     left, right = st.columns([2, 1])
     with left:
         _swarm(libraries, reports)
@@ -128,7 +128,7 @@ def small_print(rule: str) -> str:
 def _element(chosen: Chosen, measured: Callable) -> None:
     reports = work.reports(chosen, {name: RECIPES[name] for name in _ELEMENTS}, measured)
     real, signed, bare = (reports[name] for name in _ELEMENTS)
-    st.subheader(tr("UE8M0: the format of the scale, not of the numbers"), anchor=False)
+    frame.heading(tr("UE8M0: the format of the scale, not of the numbers"))
     st.markdown(
         tr(
             "DeepSeek-V3.1 stores its **scales** in UE8M0, eight exponent bits and nothing else; the numbers themselves stay in E4M3: **{real}** on this tensor. "
