@@ -26,6 +26,7 @@ from fp8core.rotation import ROTATIONS
 from fp8core.rules import GENERIC_RULES
 from fp8core.samples import SAMPLES
 from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES
+from pages.ui.lessons import LESSONS, STEPS, SUMMARY
 from pages.ui.local import NONE, checkpoints
 
 VERSION = "1"
@@ -270,6 +271,8 @@ class View:
     machine: str = choice(HERE, (HERE, *DEVICES), "Machine", "Measurement", "This machine by what was measured on it, or one that is not here by its data sheet.", lambda key: "this machine" if key == HERE else DEVICES[key].name)
     peaks: str = text("", 200, "Peaks of another machine", "Measurement", reads=parse_peaks, rule="is not a machine of the list with its peaks, as in B200:gb_per_s=8000,bfloat16=2250")
     recorded: str = choice("shown", ("shown", "hidden"), "Recorded runs", "Measurement", "Runs of other machines that come with this project.", _sentence, "buttons")
+    lesson: str = choice(next(iter(LESSONS)), (*LESSONS, SUMMARY), "Lesson", "Lessons")
+    lesson_step: str = choice(STEPS[0], STEPS, "Step of the lesson", "Lessons")
 
     def __post_init__(self):
         for name, control in CONTROLS.items():
