@@ -87,7 +87,7 @@ def two_formats(first: str, second: str) -> Exhibit:
             f"{place}_max": about.max, f"{place}_doublings": about.dynamic_range_binades,
             f"{place}_precision": 100 * about.relative_precision, f"{place}_per_binade": int(s.per_binade.max()),
         }  # fmt: skip
-    return Exhibit(numbers, (_doublings(pair, 340), _tall(spacing_figure(pair, relative=True), 340)))
+    return Exhibit(numbers, (_doublings(pair, 360), _tall(spacing_figure(pair, relative=True), 360)))
 
 
 def doublings(name: str, beside: str, near: int, far: int) -> Exhibit:
@@ -100,7 +100,7 @@ def doublings(name: str, beside: str, near: int, far: int) -> Exhibit:
     normal = s.relative[(s.values >= s.min_normal) & np.isfinite(s.steps)]
     numbers |= {"finest": 100 * float(normal.min()), "coarsest": 100 * float(normal.max())}
     pair = [s, spacing(beside)]
-    return Exhibit(numbers, (_doublings(pair, 340), _tall(spacing_figure(pair, relative=False), 340)))
+    return Exhibit(numbers, (_doublings(pair, 360), _tall(spacing_figure(pair, relative=False), 360)))
 
 
 def rounding(numbers: tuple[str, str], name: str) -> Exhibit:
@@ -174,7 +174,8 @@ def delayed(scenario: str, name: str, history: int, algorithm: str) -> Exhibit:
         "history": history, "times": steps[loud].amax / statistics.median(step.amax for step in steps), "clipped": 100 * steps[loud].saturation, "loud_db": steps[loud].sqnr_db, "current_db": steps[loud].current_sqnr_db,
         "after_flushed": 100 * statistics.mean(step.underflow for step in after), "after_db": statistics.mean(step.sqnr_db for step in after), "usual_db": statistics.median(step.sqnr_db for step in steps[history:loud]),
     }  # fmt: skip
-    return Exhibit(numbers, (_tall(delayed_figure(steps, scaling, loud), 440),), beside=False)
+    figure = _tall(delayed_figure(steps, scaling, loud), 470).update_layout(yaxis_title=tr("|x|"), yaxis3_title=tr("share (%)"), yaxis3_dtick=2)
+    return Exhibit(numbers, (figure,), beside=False)
 
 
 def scale_rules(source: str, formats: Sequence[str], rules: Sequence[str]) -> Exhibit:

@@ -96,8 +96,9 @@ def _judge(lesson: str, text: texts.Text) -> None:
 def _summary() -> None:
     made, came_true = predictions(), right_ones()
     st.subheader(tr("What you predicted, and what you found"), anchor=False)
-    score = tr("{right} of {made} predictions came true; {left} lessons are still without one.") if made else tr("You have predicted nothing yet.")
-    st.markdown(score.format(right=len(came_true), made=len(made), left=len(LESSONS) - len(made)))
+    score = tr("{right} of {made} predictions came true.") if made else tr("You have predicted nothing yet.")
+    waiting = tr("{left} lessons are still without a prediction.") if len(made) < len(LESSONS) else ""
+    st.markdown(f"{score} {waiting}".format(right=len(came_true), made=len(made), left=len(LESSONS) - len(made)))
     widths = [3, 2, 2]
     for column, heading in zip(st.columns(widths), (tr("Lesson"), tr("Predicted"), tr("Found")), strict=True):
         column.markdown(f"**{heading}**")
