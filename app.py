@@ -6,6 +6,7 @@ from fp8core.formats import FORMATS
 from pages.ui import cached, frame
 from pages.ui.charts.formats import grid_figure
 from pages.ui.language import tr
+from pages.ui.lessons import LESSONS
 
 view = frame.page(__file__)
 
@@ -16,6 +17,8 @@ st.markdown(
         "It is computed here as you choose, and the Python that gives the same numbers stands beside it."
     ).format(count=len(FORMATS))
 )
+
+frame.link("pages/lessons.py", tr("**New to FP8?** {count} short lessons: predict first, then see what happens").format(count=len(LESSONS)))
 
 frame.heading(tr("Every positive number of four formats"))
 frame.figure(

@@ -39,6 +39,7 @@ class Page:
 
 PAGES: dict[str, Page] = {
     "app.py": Page("Overview", "What does 8-bit floating point do to numbers, tensors, layers and matrix products?", ":material/home:", NAME),
+    "pages/lessons.py": Page("Lessons", "What should I understand first?", ":material/school:"),
     "pages/formats.py": Page("Formats", "Which numbers exist?", ":material/straighten:"),
     "pages/number.py": Page("One number", "What happens to one number?", ":material/pin:"),
     "pages/distributions.py": Page("Distributions", "What happens to a tensor?", ":material/bar_chart:"),

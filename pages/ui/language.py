@@ -16,8 +16,13 @@ _chosen = ContextVar("language", default=ENGLISH)
 
 def use_language(locale: str | None) -> str:
     """Choose the language of this run from a browser's locale such as "de-DE" -> the catalogue's key; English where there is none."""
-    language = (locale or ENGLISH).split("-")[0].lower()
-    _chosen.set(language if language in CATALOGUES else ENGLISH)
+    key = (locale or ENGLISH).split("-")[0].lower()
+    _chosen.set(key if key in CATALOGUES else ENGLISH)
+    return _chosen.get()
+
+
+def language() -> str:
+    """The key of the chosen language."""
     return _chosen.get()
 
 

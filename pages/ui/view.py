@@ -26,6 +26,7 @@ from fp8core.rotation import ROTATIONS
 from fp8core.rules import GENERIC_RULES
 from fp8core.samples import SAMPLES
 from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES
+from pages.ui.lessons import LESSONS, STEPS, SUMMARY
 from pages.ui.local import NONE, checkpoints
 
 VERSION = "1"
@@ -276,6 +277,8 @@ class View:
     present: str = choice("0", ("0", "1"), "Presenter mode", "Share", "Large type, strong contrast, figures at full width, and the controls folded away.", {"0": "off", "1": "on"}.__getitem__, "buttons")
     camera: str = choice("svg", ("svg", "png"), "The camera above a figure saves", "Share", "SVG stays sharp at any size; PNG has twice the pixels of the screen.", str.upper, "buttons")
     recorded: str = choice("shown", ("shown", "hidden"), "Recorded runs", "Measurement", "Runs of other machines that come with this project.", _sentence, "buttons")
+    lesson: str = choice(next(iter(LESSONS)), (*LESSONS, SUMMARY), "Lesson", "Lessons")
+    lesson_step: str = choice(STEPS[0], STEPS, "Step of the lesson", "Lessons")
 
     def __post_init__(self):
         for name, control in CONTROLS.items():
