@@ -17,7 +17,7 @@ import streamlit as st
 
 from pages.ui import theme
 from pages.ui.cached import prepare_server
-from pages.ui.language import tr, use_language
+from pages.ui.language import language, of_locale, told, tr, use_language
 from pages.ui.upload import as_text
 from pages.ui.view import CONTROLS, Choice, Choices, Refused, Text, View
 
@@ -58,12 +58,14 @@ def page(file: str, *controls: str) -> View:
     name = Path(file).name
     path = next(key for key in PAGES if Path(key).name == name)
     about = PAGES[path]
-    st.set_page_config(page_title=f"{about.title} · {NAME}", layout="wide")
-    use_language(st.context.locale)
-    prepare_server()
     view = _incoming(path)
+    use_language(view.language)
+    st.set_page_config(page_title=f"{tr(about.title)} · {NAME}", layout="wide")
+    prepare_server()
     with st.sidebar:
-        st.markdown(f"**{NAME}**")
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.markdown(f"**{NAME}**", width="content")
+            view = replace(view, language=_draw("language", view, label_visibility="collapsed"))
         for key, each in PAGES.items():  # a link without the query would cost the back button one more press
             st.page_link(key, label=tr(each.title), icon=each.icon, query_params=view.to_query())
         group = None
@@ -153,12 +155,12 @@ def explain(title: str, text: str, expanded: bool = False) -> None:
 
 
 def link(path: str, label: str, **values: Any) -> None:
-    """Draw a link to a page in a chosen state: the values here, defaults elsewhere.
+    """Draw a link to a page in a chosen state: the values here and the language, defaults elsewhere.
 
     Raises:
         ValueError: a value that a control does not allow.
     """
-    st.page_link(path, label=label, icon=PAGES[path].icon, query_params=View(**values).to_query())
+    st.page_link(path, label=label, icon=PAGES[path].icon, query_params=View(**{"language": language()} | values).to_query())
 
 
 def _incoming(path: str) -> View:
@@ -166,10 +168,11 @@ def _incoming(path: str) -> View:
 
     Links, the menu's too, and the back button bring a query; where one types the address of a page there is none, and the last view carries over.
     """
-    query, last = st.query_params.to_dict(), st.session_state.get(_VIEW, View())
+    query, usual = st.query_params.to_dict(), {"language": of_locale(st.context.locale)}
+    last = st.session_state.get(_VIEW) or View(**usual)
     if st.session_state.get(_WRITTEN) == (path, query):
         return _with_widgets(last)
-    view, refused = View.from_query(query) if query else (last, ())
+    view, refused = View.from_query(query, **usual) if query else (last, ())
     st.session_state[_REFUSED] = refused, view
     _seed(view, CONTROLS)
     return view
@@ -196,13 +199,13 @@ def _keep(view: View, path: str) -> None:
         st.query_params.from_dict(query)
 
 
-def _draw(name: str, view: View) -> Any:
+def _draw(name: str, view: View, **widget: Any) -> Any:
     """Draw the widget of one field -> its value; a value that is not allowed is answered with the rule and leaves the last good one."""
     about = CONTROLS[name]
     current = getattr(view, name)
     if name not in st.session_state:  # Streamlit forgets a widget that one run did not draw
         st.session_state[name] = current
-    value = _WIDGETS[type(about)](name, about)
+    value = _WIDGETS[type(about)](name, about, **widget)
     try:
         return about.checked(value)
     except ValueError as error:
@@ -210,8 +213,8 @@ def _draw(name: str, view: View) -> Any:
         return current
 
 
-def _draw_choice(name: str, about: Choice):
-    words = {"label": tr(about.label), "options": about.listed(), "format_func": lambda option: tr(about.title(option)), "key": name, "help": tr(about.help) or None}
+def _draw_choice(name: str, about: Choice, **widget: Any):
+    words = {"label": tr(about.label), "options": about.listed(), "format_func": lambda option: told(about.title(option)), "key": name, "help": tr(about.help) or None} | widget
     if about.widget == "slider":
         return st.select_slider(**words)
     if about.widget == "buttons":
@@ -219,12 +222,12 @@ def _draw_choice(name: str, about: Choice):
     return st.selectbox(**words)
 
 
-def _draw_choices(name: str, about: Choices):
-    return tuple(st.multiselect(tr(about.label), about.listed(), format_func=lambda option: tr(about.title(option)), key=name, help=tr(about.help) or None))
+def _draw_choices(name: str, about: Choices, **widget: Any):
+    return tuple(st.multiselect(tr(about.label), about.listed(), format_func=lambda option: told(about.title(option)), key=name, help=tr(about.help) or None, **widget))
 
 
-def _draw_text(name: str, about: Text):
-    return st.text_input(tr(about.label), max_chars=about.longest, key=name, help=tr(about.help) or None)
+def _draw_text(name: str, about: Text, **widget: Any):
+    return st.text_input(tr(about.label), max_chars=about.longest, key=name, help=tr(about.help) or None, **widget)
 
 
 _WIDGETS = {Choice: _draw_choice, Choices: _draw_choices, Text: _draw_text}
@@ -240,5 +243,5 @@ def _tell(refused: tuple[Refused, ...], most: int = 4) -> None:
 
 def _sentence(pattern: str, refused: Refused) -> str:
     short = refused.text if len(refused.text) <= 40 else refused.text[:40] + "…"
-    words = {"key": as_text(refused.key), "text": as_text(short), "rule": tr(refused.rule), "shown": as_text(refused.shown) or tr("nothing")}
+    words = {"key": as_text(refused.key), "text": as_text(short), "rule": told(refused.rule), "shown": as_text(refused.shown) or tr("nothing")}
     return pattern.format(**words)

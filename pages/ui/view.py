@@ -26,6 +26,7 @@ from fp8core.rotation import ROTATIONS
 from fp8core.rules import GENERIC_RULES
 from fp8core.samples import SAMPLES
 from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES
+from pages.ui.language import ENGLISH, LANGUAGES
 from pages.ui.local import NONE, checkpoints
 
 VERSION = "1"
@@ -270,6 +271,7 @@ class View:
     machine: str = choice(HERE, (HERE, *DEVICES), "Machine", "Measurement", "This machine by what was measured on it, or one that is not here by its data sheet.", lambda key: "this machine" if key == HERE else DEVICES[key].name)
     peaks: str = text("", 200, "Peaks of another machine", "Measurement", reads=parse_peaks, rule="is not a machine of the list with its peaks, as in B200:gb_per_s=8000,bfloat16=2250")
     recorded: str = choice("shown", ("shown", "hidden"), "Recorded runs", "Measurement", "Runs of other machines that come with this project.", _sentence, "buttons")
+    language: str = choice(ENGLISH, tuple(LANGUAGES), "Language", "Language", "", LANGUAGES.__getitem__, "buttons")
 
     def __post_init__(self):
         for name, control in CONTROLS.items():
@@ -280,16 +282,16 @@ class View:
                 raise ValueError(f"{name} = {value!r} {error}") from error
 
     @classmethod
-    def from_query(cls, query: Mapping[str, str]) -> tuple[View, tuple[Refused, ...]]:
-        """Read a URL -> the view, and what was not used of it. Unknown keys are ignored; bad values leave the default."""
-        values, refused = {}, []
+    def from_query(cls, query: Mapping[str, str], **usual: Any) -> tuple[View, tuple[Refused, ...]]:
+        """Read a URL -> the view, and what was not used of it. Unknown keys are ignored; bad values leave the default, or `usual` where that names the field."""
+        values, refused = dict(usual), []
         for name, control in CONTROLS.items():
             if name not in query:
                 continue
             try:
                 values[name] = control.parse(query[name])
             except ValueError as error:
-                refused.append(Refused(name, query[name], str(error), control.text(control.default)))
+                refused.append(Refused(name, query[name], str(error), control.text(usual.get(name, control.default))))
             else:
                 left_out = set(query[name].split(",")) - set(control.text(values[name]).split(",")) if isinstance(control, Choices) else ()
                 refused += [Refused(name, part, "is not one of the choices", control.text(values[name])) for part in sorted(left_out)[:1]]
