@@ -98,6 +98,7 @@ def change(**values: Any) -> None:
     Raises:
         ValueError: a value that the control does not allow.
     """
+    use_language(st.session_state[_VIEW].language)  # a callback runs before its page chooses it: what it says of a refusal has to be in it
     view = replace(st.session_state[_VIEW], **values)
     st.session_state[_VIEW] = view
     _seed(view, values)
@@ -180,10 +181,10 @@ def _incoming(path: str) -> View:
 
 def _with_widgets(view: View) -> View:
     """The view with what the visitor has just set, also in widgets that this run has not come to yet."""
-    changed = {}
+    held, changed = st.session_state.to_dict(), {}  # all of it now: menus send the words that were chosen, and these are of the language they were drawn in
     for name, about in CONTROLS.items():
         with suppress(ValueError):  # _draw tells
-            changed[name] = about.checked(st.session_state.get(name, getattr(view, name)))
+            changed[name] = about.checked(held.get(name, getattr(view, name)))
     return replace(view, **changed)
 
 

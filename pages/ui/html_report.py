@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -14,7 +15,7 @@ from fp8core.layers import LayerReport
 from pages.ui import layer_reports as work
 from pages.ui import theme
 from pages.ui.charts import layers
-from pages.ui.language import tr
+from pages.ui.language import language, tr, use_language
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #262C38; max-width: 1200px; margin: 2rem auto; padding: 0 1rem; }
@@ -28,7 +29,7 @@ Section = tuple[str, go.Figure | pd.DataFrame]
 def button(source: work.Source, found: Sequence[LayerReport], titles: dict[str, str]) -> None:
     """Draw the button that downloads the report of an analysis; it is put together when it is asked for."""
     st.download_button(
-        tr("Download as one HTML file"), lambda: _analysis(source, list(found), titles), "layers.html", "text/html",
+        tr("Download as one HTML file"), partial(_analysis, language(), source, list(found), titles), "layers.html", "text/html",
         key="layers_html", icon=":material/summarize:", on_click="ignore", help=tr("Figures and tables in one file of about 5 MB, for a colleague without this program."),
     )  # fmt: skip
 
@@ -49,12 +50,13 @@ def document(title: str, note: str, sections: Sequence[Section]) -> str:
             parts.append(f'<div class="wide">{content.to_html(index=False, border=0, float_format="%.2f", na_rep="")}</div>')
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return (
-        f'<!DOCTYPE html><html><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>'
+        f'<!DOCTYPE html><html lang="{language()}"><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>'
         f"<h1>{html.escape(title)}</h1><p>{html.escape(note)} <small>{when}</small></p>{''.join(parts)}</body></html>"
     )
 
 
-def _analysis(source: work.Source, found: list[LayerReport], titles: dict[str, str]) -> bytes:
+def _analysis(chosen: str, source: work.Source, found: list[LayerReport], titles: dict[str, str]) -> bytes:
+    use_language(chosen)  # a download is put together outside of the run that drew its button
     sections: list[Section] = [(tr("All layers together"), pd.DataFrame(work.summary_rows(found)))]
     sections += [(tr("Layer by layer"), layers.dots(found, titles)), (tr("SQNR as colours"), layers.heat_map(found, titles)), (tr("Outliers"), layers.outliers(found, titles))]
     sections += [(tr("All layers"), pd.DataFrame(work.layer_rows(layers.by_difference(found))))]

@@ -32,7 +32,7 @@ FATE_COLOURS = {"flushed": "#C2609A", "subnormal": "#49A5E0", "normal": "#2389D2
 
 _SERIES = ("#2389D2", "#D55E00", "#009E73", "#D98C00", "#C2609A", "#49A5E0", "#8A63D2", "#808080")
 _OTHER_COLOURS = ("#5B8FA8", "#B5533C", "#3E9C8F", "#B08900", "#A07CC5", "#6C7A89", "#A3A380", "#6E8B3D")
-_FONT = '"Source Sans", "Noto Sans", sans-serif'
+_FONT = '"Source Sans", "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif'
 _GRID = "rgba(128,128,128,0.22)"
 
 

@@ -26,7 +26,7 @@ from fp8core.rotation import ROTATIONS
 from fp8core.rules import GENERIC_RULES
 from fp8core.samples import SAMPLES
 from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES
-from pages.ui.language import ENGLISH, LANGUAGES
+from pages.ui.language import ENGLISH, LANGUAGES, told
 from pages.ui.local import NONE, checkpoints
 
 VERSION = "1"
@@ -165,8 +165,8 @@ def _format_title(name: str) -> str:
 
 
 def recipe_title(name: str) -> str:
-    """What a recipe is called: its title, or the name that spells it out."""
-    return RECIPES[name].title if name in RECIPES else name
+    """What a recipe is called in the chosen language: its title, or the name that spells it out."""
+    return told(RECIPES[name].title) if name in RECIPES else name
 
 
 def _granularity_title(name: str) -> str:

@@ -35,7 +35,8 @@ def draw(view: View) -> None:
             with st.expander(tr("Left out: {count}").format(count=len(found.left_out)), icon=":material/hourglass_disabled:"):
                 st.markdown(left_out)
         if found.points:
-            frame.table(sweeps.table(found), "pays")
+            rows = sweeps.table(found)
+            frame.table(rows, "pays", column_config=sweeps.headings(rows.columns))
     frame.copy_python(f'''
 from fp8core.bench.shapes import MODELS, squares
 from fp8core.bench.sweep import sweep

@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.ui import frame, measurements, own_pair
 from pages.ui.charts import benchmark as charts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.view import View
 
 
@@ -45,7 +45,7 @@ def _show(results: list, name: str, note: str = "") -> None:
     """Draw one run: times, speed beside precision, what was refused and why, the table."""
     st.caption(measurements.heading(results))
     if note:
-        st.caption(note)
+        st.caption(told(note))
     if any(not r.refusal for r in results):
         if sentences := measurements.reasons(results):
             st.markdown(sentences)

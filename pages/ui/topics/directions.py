@@ -15,7 +15,7 @@ from fp8core.scaling import ScaleSpec
 from pages.ui import frame, report_tables
 from pages.ui import tensor_reports as work
 from pages.ui.charts import directions as charts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
 from pages.ui.view import View
@@ -47,7 +47,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
 
 def _both_ways(chosen: Chosen, recipe: Recipe) -> None:
     other = transposed(recipe)
-    st.subheader(tr("{recipe}, on the tensor and on its transpose").format(recipe=as_text(recipe.title)), anchor=False)
+    st.subheader(tr("{recipe}, on the tensor and on its transpose").format(recipe=as_text(told(recipe.title))), anchor=False)
     if other == recipe:
         st.info(tr("This scaling has no direction: rows and columns give the same numbers. Choose one scale per row, or per block of 1 × n, to see a difference."))
         st.button(tr("One scale per block of 1 × 32"), on_click=frame.change, kwargs={"granularity": "1x32"}, key="directions_1x32")
