@@ -5,7 +5,7 @@ One rule: the URL is always written, in full, from the View; it is read only whe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -215,7 +215,7 @@ def _draw(name: str, view: View, **widget: Any) -> Any:
 
 
 def _draw_choice(name: str, about: Choice, **widget: Any):
-    words = {"label": tr(about.label), "options": about.listed(), "format_func": lambda option: told(about.title(option)), "key": name, "help": tr(about.help) or None} | widget
+    words = {"label": tr(about.label), "options": about.listed(), "format_func": _titles(about), "key": name, "help": tr(about.help) or None} | widget
     if about.widget == "slider":
         return st.select_slider(**words)
     if about.widget == "buttons":
@@ -224,7 +224,13 @@ def _draw_choice(name: str, about: Choice, **widget: Any):
 
 
 def _draw_choices(name: str, about: Choices, **widget: Any):
-    return tuple(st.multiselect(tr(about.label), about.listed(), format_func=lambda option: told(about.title(option)), key=name, help=tr(about.help) or None, **widget))
+    return tuple(st.multiselect(tr(about.label), about.listed(), format_func=_titles(about), key=name, help=tr(about.help) or None, **widget))
+
+
+def _titles(about: Choice) -> Callable[[Any], str]:
+    """What options are called, in the language of now: Streamlit asks again when a widget's callback runs, which is before a page has chosen its language."""
+    titles = {option: told(about.title(option)) for option in about.listed()}
+    return lambda option: titles.get(option, str(option))
 
 
 def _draw_text(name: str, about: Text, **widget: Any):

@@ -7,7 +7,6 @@ its keys are templates, `{0} is not one of {1}`, and `told` finds the one that a
 from __future__ import annotations
 
 import json
-import re
 from contextvars import ContextVar
 from functools import cache, lru_cache
 from pathlib import Path
@@ -19,7 +18,6 @@ CATALOGUES: dict[str, dict[str, str]] = {
     key: {} if key == ENGLISH else json.loads((Path(__file__).parent / "catalogues" / f"{key}.json").read_text(encoding="utf-8")) for key in LANGUAGES
 }
 
-_LONGEST = 2000  # characters of a message that is looked up
 _chosen = ContextVar("language", default=ENGLISH)
 
 
@@ -52,24 +50,37 @@ def told(message: object) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _told(language: str, text: str) -> str:
+def _told(language: str, text: str, depth: int = 3) -> str:
+    """The text in a language; its values are told too, as reasons stand within reasons."""
     catalogue = CATALOGUES[language]
-    if not catalogue or text in catalogue or len(text) > _LONGEST:
+    if text in catalogue or not depth:
         return catalogue.get(text, text)
-    for literals, pattern, key in _templates(language):
-        if all(literal in text for literal in literals) and (found := pattern.fullmatch(text)):
-            return catalogue[key].format(*(_told(language, part) for part in found.groups()))
+    for literals, key in _templates(language):
+        if (values := _values(literals, text)) is not None:
+            return catalogue[key].format(*(_told(language, value, depth - 1) for value in values))
     return text
 
 
 @cache
-def _templates(language: str) -> list[tuple[tuple[str, ...], re.Pattern, str]]:
-    """Literal parts, pattern and key of every template, those with the longest literal text first."""
+def _templates(language: str) -> list[tuple[tuple[str, ...], str]]:
+    """The literals round the places {0}, {1} … of every template, and its key; those with the longest literal text first."""
     found = []
     for key in CATALOGUES[language]:
-        parts = list(Formatter().parse(key))
+        parts = list(Formatter().parse(key)) if "{0" in key else []
         if any(place is not None and place.isdecimal() for _, place, _, _ in parts):
-            literals = tuple(filter(None, (literal for literal, *_ in parts)))
-            pattern = "".join(re.escape(literal) + ("" if place is None else "(.*?)") for literal, place, _, _ in parts)
-            found.append((literals, re.compile(pattern, re.DOTALL), key))
+            found.append((tuple(literal for literal, *_ in parts) + ("",) * (parts[-1][1] is not None), key))
     return sorted(found, key=lambda each: -sum(map(len, each[0])))
+
+
+def _values(literals: tuple[str, ...], text: str) -> list[str] | None:
+    """What stands between literals in a text, each value as short as can be; None where they do not fit. One pass: a text may be a stranger's, and long."""
+    first, *between, last = literals
+    if len(text) < len(first) + len(last) or not (text.startswith(first) and text.endswith(last)):
+        return None
+    values, rest = [], text[len(first) : len(text) - len(last)]
+    for literal in between:
+        value, found, rest = rest.partition(literal) if literal else ("", True, rest)
+        if not found:
+            return None
+        values.append(value)
+    return [*values, rest]

@@ -71,7 +71,7 @@ def _dots(name: str, dots: list[tuple[Recipe, float, float]], reports: Mapping[s
 
 
 def _dot_text(recipe: Recipe, report: ErrorReport) -> str:
-    scale = tr("no scale") if recipe.scaling is None else tr("scale = {formula}, {block}").format(formula=told(SCALE_RULES[recipe.scaling.rule].formula), block=recipe.scaling.granularity)
+    scale = tr("no scale") if recipe.scaling is None else tr("scale = {formula}, {block}").format(formula=told(SCALE_RULES[recipe.scaling.rule].formula), block=told(recipe.scaling.granularity))
     shares = tr("flushed {flushed:.3g} %, clipped {clipped:.3g} %, lost {lost}").format(flushed=100 * report.underflow, clipped=100 * report.saturation, lost=report.lost)
     return f"<b>{told(recipe.title)}</b><br>{scale}<br>{report.sqnr_db:.2f} dB, {report.bits_per_value:.4g} " + tr("bits per number") + f"<br>{shares}"
 

@@ -71,7 +71,7 @@ def _directions(x, q: QuantizedTensor):
 
 
 def _row(head: dict, recipe: Recipe, report, differ: float | None = None) -> dict:
-    block = recipe.scaling.granularity.replace("x", " × ") if recipe.scaling else "–"
+    block = told(recipe.scaling.granularity.replace("x", " × ")) if recipe.scaling else "–"
     row = head | {tr("block"): block, tr("SQNR (dB)"): round(report.sqnr_db, 2), tr("flushed (%)"): round(100 * report.underflow, 4), tr("bits per number"): round(report.bits_per_value, 4)}
     return row if differ is None else row | {tr("differ from the transpose (%)"): round(100 * differ, 2)}
 

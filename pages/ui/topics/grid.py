@@ -28,7 +28,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
     _maps(chosen, recipe)
     st.subheader(tr("All pairs"), anchor=False)
     rows = report_tables.rows({pairs[pair].name: report for pair, report in reports.items()})
-    named = [{tr("granularity"): granularity, tr("rule"): rule} | row for (granularity, rule), row in zip(reports, rows, strict=True)]
+    named = [{tr("granularity"): tr(granularity), tr("rule"): rule} | row for (granularity, rule), row in zip(reports, rows, strict=True)]
     frame.table(named, "scaling_pairs")
     frame.explain(
         tr("What is a scale here?"),

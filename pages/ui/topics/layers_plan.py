@@ -79,7 +79,7 @@ def _exports(source: Source, recipes: dict[str, str]) -> None:
             st.download_button(tr(export.title) + words, export.text(plan), export.file, key=f"layers_plan_{name}", icon=":material/download:", type="tertiary", on_click="ignore")
         plans.open_file(plans.tensors(source))
     with right:
-        layout = st.radio(tr("The quantized checkpoint"), plans.layouts(), key="layers_plan_layout", format_func=lambda key: tr(LAYOUTS[key].title))
+        layout = st.radio(tr("The quantized checkpoint"), plans.layouts(), key="layers_plan_layout", format_func={key: tr(LAYOUTS[key].title) for key in plans.layouts()}.get)
         reason = plans.refusal(source, recipes, layout)
         if reason:
             st.caption(tr("It cannot be written so:") + " " + as_text(told(reason)))

@@ -87,7 +87,7 @@ def rows(libraries: dict[str, tuple[Recipe, ...]], reports: dict) -> list[dict]:
 def _row(library: str, recipe: Recipe, report) -> dict:
     spec = recipe.scaling
     return {
-        tr("library"): tr(library), tr("recipe"): told(recipe.title), tr("element"): told(recipe.fmt.title), tr("block"): spec.granularity.replace("x", " × ") if spec else "–",
+        tr("library"): tr(library), tr("recipe"): told(recipe.title), tr("element"): told(recipe.fmt.title), tr("block"): told(spec.granularity.replace("x", " × ")) if spec else "–",
         tr("scale"): told(SCALE_RULES[spec.rule].formula) if spec else tr("none"), tr("SQNR (dB)"): round(report.sqnr_db, 2), tr("flushed (%)"): round(100 * report.underflow, 4),
         tr("clipped (%)"): round(100 * report.saturation, 4), tr("lost"): report.lost, tr("bits per number"): round(report.bits_per_value, 4), tr("name"): recipe.name, tr("source"): told(recipe.source),
     }  # fmt: skip
