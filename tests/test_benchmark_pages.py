@@ -12,7 +12,7 @@ SIZE = 65_536
 def test_every_control_is_changed_there_and_back():
     first, again, *changes = walk("formats", SIZE)
     assert (first.control, again.control) == (OPENED, AGAIN)
-    assert {row.control for row in changes} == {"formats", "pattern", "axis", "pair", "byte"}
+    assert {row.control for row in changes} == {"language", "formats", "pattern", "axis", "pair", "byte"}
     assert all(row.ms > 0 and row.sent > 10_000 and not row.error for row in (first, again, *changes))
     assert first.misses > 0
     assert again.misses == 0 < again.hits  # a second identical run

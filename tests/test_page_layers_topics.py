@@ -187,7 +187,7 @@ def test_the_html_report_needs_nothing_else():
     titles = {"mxfp4": "MXFP4"}
     source = layer_reports.Source("test/html", load_weights("digits"), title="<script>alert(1)</script>")
     found = list(analyze(load_weights("digits"), ["mxfp4"]))
-    text = html_report._analysis(source, found, titles).decode()
+    text = html_report._analysis("en", source, found, titles).decode()
     assert "<script>alert(1)" not in text and "&lt;script&gt;alert(1)" in text
     assert text.count("Plotly.newPlot") >= 3
     assert 'src="http' not in text and "<link" not in text

@@ -172,7 +172,10 @@ def _incoming(path: str) -> View:
     query, usual = st.query_params.to_dict(), {"language": of_locale(st.context.locale)}
     last = st.session_state.get(_VIEW) or View(**usual)
     if st.session_state.get(_WRITTEN) == (path, query):
-        return _with_widgets(last)
+        view = _with_widgets(last)
+        if view.language != last.language:
+            _seed(view, CONTROLS)  # the browser knows options by their words, and these are others now
+        return view
     view, refused = View.from_query(query, **usual) if query else (last, ())
     st.session_state[_REFUSED] = refused, view
     _seed(view, CONTROLS)

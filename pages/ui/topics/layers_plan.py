@@ -79,6 +79,7 @@ def _exports(source: Source, recipes: dict[str, str]) -> None:
             st.download_button(tr(export.title) + words, export.text(plan), export.file, key=f"layers_plan_{name}", icon=":material/download:", type="tertiary", on_click="ignore")
         plans.open_file(plans.tensors(source))
     with right:
+        st.session_state["layers_plan_layout"] = st.session_state.get("layers_plan_layout", plans.layouts()[0])  # set anew, as its words may be in another language now
         layout = st.radio(tr("The quantized checkpoint"), plans.layouts(), key="layers_plan_layout", format_func={key: tr(LAYOUTS[key].title) for key in plans.layouts()}.get)
         reason = plans.refusal(source, recipes, layout)
         if reason:
