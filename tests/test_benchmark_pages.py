@@ -19,7 +19,8 @@ def test_every_control_is_changed_there_and_back():
     for there, back in zip(changes[::2], changes[1::2], strict=True):
         assert there.control == back.control
         assert there.value != back.value
-        assert (back.misses, back.sent) == (0, again.sent)
+        assert back.misses == 0
+        assert back.sent == again.sent or back.control == "language"  # after which every widget is set anew
 
 
 def test_an_exception_on_a_page_is_told_in_its_row(monkeypatch):

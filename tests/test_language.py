@@ -390,6 +390,9 @@ def test_a_page_in_chinese_has_no_english_in_it(path):
         assert sorted(text for text in texts if english_in(text)) == []
         titles.add(app.title[0].value)
     assert titles == {told_in_chinese(PAGES[path].heading or PAGES[path].title)}
+    app.button_group(key="language").set_value("en").run()
+    assert app.title[0].value == (PAGES[path].heading or PAGES[path].title)
+    assert {text for text in shown(app._tree) if CJK.search(text)} <= {LANGUAGES["zh"]}  # nothing that was kept for later was kept in Chinese
 
 
 def told_in_chinese(text: str) -> str:
