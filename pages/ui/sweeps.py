@@ -22,6 +22,7 @@ _HEADINGS = {
     "runs": "runs", "date": "date", "recorded": "recorded", "driver": "driver", "clock_mhz": "clock (MHz)", "refusal": "refused because", "tflops": "TFLOP/s", "gb_per_s": "GB/s", "peak_tflops": "peak (TFLOP/s)",
     "peak_gb_per_s": "peak (GB/s)", "speedup_bfloat16": "× BF16", "speedup_float32": "× FP32", "sqnr_db": "SQNR (dB)", "max_abs_error": "largest error", "error_rows": "rows compared",
 }  # fmt: skip
+_TOLD = ("kind", "refusal", "layer", "host")
 _SPREADS = {
     "quantize_a_ms": "quantize A (ms)", "quantize_b_ms": "quantize B (ms)", "quantize_a_static_ms": "A, amax known (ms)", "quantize_b_static_ms": "B, amax known (ms)", "product_ms": "product (ms)", "end_to_end_ms": "all three (ms)",
 }  # fmt: skip
@@ -71,8 +72,7 @@ def left_out(found: Sweep) -> str:
 
 def table(found: Sweep) -> pd.DataFrame:
     """One row per recipe, layer and batch, and one for each that was left out, as the command line saves them; columns that hold nothing are not shown."""
-    told_in = {"kind": told, "refusal": told, "layer": told}
-    lines = [{name: told_in[name](value) if value and name in told_in else value for name, value in row.items()} for row in rows(found)]
+    lines = [{name: told(value) if value and name in _TOLD else value for name, value in row.items()} for row in rows(found)]
     return pd.DataFrame(lines).dropna(axis="columns", how="all")
 
 
