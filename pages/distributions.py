@@ -5,7 +5,7 @@ import streamlit as st
 from pages.ui import calibrations, frame, own_format, report_tables
 from pages.ui import tensor_reports as work
 from pages.ui.charts import distributions as charts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.upload import as_text, uploaded_checkpoint
 
 view = frame.page(__file__, "preset", "format", "pattern", "granularity", "rule", "scale_format", "rotation", "rounding", "overflow", "source", "size", "seed", "outlier", "tail")
@@ -17,7 +17,7 @@ recipe = work.chosen_recipe(view)
 bare = work.chosen_recipe(view, granularity="none")
 report = work.report(chosen, recipe)
 
-frame.heading(tr("{tensor}, {shape}, in {recipe}").format(tensor=as_text(chosen.title), shape=" × ".join(map(str, chosen.x.shape)), recipe=as_text(recipe.title)))
+frame.heading(tr("{tensor}, {shape}, in {recipe}").format(tensor=as_text(chosen.title), shape=" × ".join(map(str, chosen.x.shape)), recipe=as_text(told(recipe.title))))
 report_tables.headline(report)
 
 left, right = st.columns(2)
@@ -37,11 +37,11 @@ with left:
     frame.figure(picture, "linear", tr("**What you see:** the middle of the distribution on a linear axis, and every number of the format as a tick. Zoom in until the gaps between the ticks show."))
 with right:
     st.markdown(f"**{tr('Precision, binade by binade')}**", help=tr("Drawn for binades with at least 20 numbers."))
-    frame.figure(charts.error_by_binade({recipe.title: report, tr("without scale"): work.report(chosen, bare)}), "binades", tr("**What you see:** floating point keeps the same ratio of signal to error over its normal range, then loses 6 dB with every halving; integers lose 6 dB from the start."))
+    frame.figure(charts.error_by_binade({told(recipe.title): report, tr("without scale"): work.report(chosen, bare)}), "binades", tr("**What you see:** floating point keeps the same ratio of signal to error over its normal range, then loses 6 dB with every halving; integers lose 6 dB from the start."))
 
 calibrated = calibrations.draw_for_tensor(chosen, own_format.chosen_format(view).name)
 
 frame.heading(tr("The whole report"))
-frame.table(report_tables.rows({recipe.title: report, tr("without scale"): work.report(chosen, bare)}), "distribution_report")
+frame.table(report_tables.rows({told(recipe.title): report, tr("without scale"): work.report(chosen, bare)}), "distribution_report")
 frame.explain(tr("Is a high SQNR good?"), tr("SQNR weighs numbers by their energy, so the largest dominate it. A tensor whose small half is flushed to zero can still read 32 dB: read it beside the share that is flushed."))
 frame.copy_python(work.as_python(chosen, recipe, work.distributed(bare, view.zoom), calibrated))

@@ -6,7 +6,7 @@ from fp8core.formats import parse_format
 from fp8core.grid import code_table, describe
 from pages.ui import cached, frame, readings
 from pages.ui.charts import formats as charts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.number_tables import summary_columns, uses
 from pages.ui.upload import as_text
 
@@ -18,7 +18,7 @@ if view.pattern.strip():
     try:
         names.append(parse_format(view.pattern.strip().lower()).name)
     except ValueError as error:
-        st.warning(tr("The format of your own is left out: {reason}").format(reason=as_text(str(error))))
+        st.warning(tr("The format of your own is left out: {reason}").format(reason=as_text(told(error))))
 names = list(dict.fromkeys(names))
 with st.container(horizontal=True, vertical_alignment="center"):
     st.caption(tr("Patterns to try:"), width="content")
@@ -35,7 +35,7 @@ notes = {
     "binade": tr("One row for each doubling (binade); each mark is a number. Every row of a float format holds equally many, until the subnormal rows at the bottom thin out."),
 }
 frame.figure(charts.grid_figure(spacings, view.axis), "grid", notes[view.axis])
-wide = [s.title for s in spacings if not s.complete]
+wide = [told(s.title) for s in spacings if not s.complete]
 if wide:
     st.caption(tr("{formats}: too many numbers to draw one by one. Their powers of two stand for them, or by binade a bar from the first to the last number.").format(formats=", ".join(wide)))
 
@@ -49,11 +49,11 @@ with right:
 frame.heading(tr("Every code"))
 small = [s for s in spacings if parse_format(s.name).bits <= 8]
 cells = tr("Each cell is one code: its row gives the leading bits, its column the last four. Orange is positive, blue negative, deeper is larger. Point at a cell for its arithmetic.")
-for tab, s in zip(st.tabs([s.title for s in small]) if small else [], small, strict=True):
+for tab, s in zip(st.tabs([told(s.title) for s in small]) if small else [], small, strict=True):
     with tab:
         frame.figure(charts.code_figure(code_table(s.name), frame.is_dark()), f"codes_{s.name}", cells)
 if len(small) < len(spacings):
-    st.caption(tr("Codes are listed for formats of at most 8 bits; these have more: {formats}.").format(formats=", ".join(s.title for s in spacings if s not in small)))
+    st.caption(tr("Codes are listed for formats of at most 8 bits; these have more: {formats}.").format(formats=", ".join(told(s.title) for s in spacings if s not in small)))
 
 frame.heading(tr("Side by side"))
 summaries = [describe(name) for name in names]

@@ -5,7 +5,7 @@ import streamlit as st
 from fp8core.checkpoints import CheckpointError
 from pages.ui import frame, topics
 from pages.ui import layer_reports as work
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.upload import as_text, uploaded_checkpoint
 
 view = frame.page(__file__, *work.controls())
@@ -15,4 +15,4 @@ try:
     view = frame.control("layers_topic")
     topics.LAYERS[view.layers_topic].draw(view, source)
 except CheckpointError as error:
-    st.error(tr("This file cannot be read to its end.") + " " + as_text(str(error)))
+    st.error(tr("This file cannot be read to its end.") + " " + as_text(told(error)))

@@ -9,7 +9,7 @@ from fp8core.number import across, explain, text_of
 from pages.ui import frame, own_format
 from pages.ui.bits import draw_bits
 from pages.ui.charts import number as charts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.number_tables import formula, kind_word, number_columns, number_or_dash, percent, sharers, value_text
 from pages.ui.upload import as_text
 
@@ -19,7 +19,7 @@ fmt = own_format.menu_format(view)
 try:
     report = explain(view.number, fmt, view.rounding, view.overflow)
 except ValueError as error:
-    st.warning(as_text(str(error)))
+    st.warning(as_text(told(error)))
     st.stop()
 
 
@@ -28,7 +28,7 @@ def flip(position: int) -> None:
     frame.change(number=text_of(report.code.code ^ 1 << position, fmt, view.rounding, view.overflow))
 
 
-frame.heading(tr("{number} in {format}").format(number=as_text(view.number), format=fmt.title))
+frame.heading(tr("{number} in {format}").format(number=as_text(view.number), format=told(fmt.title)))
 draw_bits(report.code.code, fmt.fields, flip)
 st.markdown(f"`{report.code.hex}` &nbsp; = &nbsp; {formula(report.code.arithmetic)}")
 shown = (

@@ -12,14 +12,15 @@ SIZE = 65_536
 def test_every_control_is_changed_there_and_back():
     first, again, *changes = walk("formats", SIZE)
     assert (first.control, again.control) == (OPENED, AGAIN)
-    assert {row.control for row in changes} == {"formats", "pattern", "axis", "pair", "byte"}
+    assert {row.control for row in changes} == {"language", "formats", "pattern", "axis", "pair", "byte"}
     assert all(row.ms > 0 and row.sent > 10_000 and not row.error for row in (first, again, *changes))
     assert first.misses > 0
     assert again.misses == 0 < again.hits  # a second identical run
     for there, back in zip(changes[::2], changes[1::2], strict=True):
         assert there.control == back.control
         assert there.value != back.value
-        assert (back.misses, back.sent) == (0, again.sent)
+        assert back.misses == 0
+        assert back.sent == again.sent or back.control == "language"  # after which every widget is set anew
 
 
 def test_an_exception_on_a_page_is_told_in_its_row(monkeypatch):

@@ -1,5 +1,6 @@
 """Every page opens, keeps the view, and takes what a link brings. AppTest knows no browser: tests/browser does."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,24 @@ def test_streamlit_still_has_the_options_that_the_config_names():
     assert config.get_option("client.showSidebarNavigation") is False
     assert config.get_option("server.fileWatcherType") == "none"
     assert config.get_option("server.maxUploadSize") == 50
+
+
+@pytest.mark.parametrize(("locale", "query", "language"), [
+    ("zh-CN", {}, "zh"), ("zh-TW", {"format": "e5m2"}, "zh"), ("de-DE", {}, "en"), ("zh-CN", {"language": "en"}, "en"), ("en-US", {"language": "zh"}, "zh"), ("zh-CN", {"language": "xx"}, "zh"),
+])  # fmt: skip
+def test_the_language_of_a_link_comes_before_that_of_the_browser(locale, query, language):
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=180)
+    app.context["locale"] = locale
+    app.query_params.update(query)
+    app.run()
+    assert not app.exception
+    assert (view_of(app).language, app.query_params["language"]) == (language, language)
+
+
+def test_another_language_keeps_everything_else():
+    app = open_page("pages/formats.py", CHANGED.to_query())
+    app.button_group(key="language").set_value("zh").run()
+    assert not app.exception
+    assert view_of(app) == replace(CHANGED, language="zh")
+    click_menu(app, "pages/number.py")
+    assert view_of(app) == replace(CHANGED, language="zh")

@@ -14,7 +14,7 @@ from fp8core.formats import parse_format
 from fp8core.models import MODELS, activations
 from pages.ui import frame
 from pages.ui.charts import calibration as charts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.own_format import named
 from pages.ui.report_tables import percent
 from pages.ui.tensor_reports import Chosen
@@ -109,7 +109,7 @@ def rows(table: Table) -> list[dict]:
     """One row per method and format."""
     return [
         {
-            tr("format"): parse_format(name).title or name, tr("method"): tr(CALIBRATIONS[method].title), tr("amax"): f"{c.amax:.6g}", tr("of the largest (%)"): round(100 * c.amax / (c.largest or 1.0), 3),
+            tr("format"): told(parse_format(name).title) or name, tr("method"): tr(CALIBRATIONS[method].title), tr("amax"): f"{c.amax:.6g}", tr("of the largest (%)"): round(100 * c.amax / (c.largest or 1.0), 3),
             tr("SQNR (dB)"): round(c.sqnr_db, 3), tr("clipped (%)"): round(100 * c.clipped, 4), tr("flushed (%)"): round(100 * c.flushed, 4),
             tr("numbers"): c.count, tr("NaN"): c.nans, tr("infinite"): c.infs,
         }
@@ -119,7 +119,7 @@ def rows(table: Table) -> list[dict]:
 
 def methods_explained() -> str:
     """Markdown: what every method does, and who does it so."""
-    lines = [f"- **{tr(about.title)}**: {tr(about.formula)}; {tr(about.effect)} ({as_text(about.source)})." for about in CALIBRATIONS.values()]
+    lines = [f"- **{tr(about.title)}**: {tr(about.formula)}; {tr(about.effect)} ({as_text(told(about.source))})." for about in CALIBRATIONS.values()]
     return "\n".join(lines)
 
 
@@ -149,7 +149,7 @@ def draw_for_tensor(chosen: Chosen, format_name: str) -> str:
     with left:
         frame.figure(charts.thresholds(seen.histogram(), table), "calibration_lines", tr(
             "**What you see:** the magnitudes of the tensor, and where each method would put the end of the range of {format} with one scale for all. What lies right of a mark is clipped, what lies far left of it is flushed to zero."
-        ).format(format=fmt.title or fmt.name))
+        ).format(format=told(fmt.title) or fmt.name))
     with right:
         columns = (tr("method"), tr("amax"), tr("SQNR (dB)"), tr("clipped (%)"), tr("flushed (%)"))
         frame.table([{column: row[column] for column in columns} for row in rows(table)], "calibrations")

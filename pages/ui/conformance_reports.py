@@ -10,7 +10,7 @@ from fp8core import conformance
 from fp8core.conformance import CheckResult
 from pages.ui import frame
 from pages.ui.jobs import Busy, heavy_job
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.upload import as_text
 
 _SYMBOLS = {"passed": "✓", "failed": "✗", "not installed": "○", "not covered": ""}
@@ -35,7 +35,7 @@ def run_on_request() -> tuple[CheckResult, ...]:
     if st.button(label, key="conformance_run", type="primary", icon=":material/play_arrow:"):
         bar = st.progress(0.0, tr("waiting"))
         try:
-            with heavy_job(tr("the comparison with other implementations")):
+            with heavy_job("the comparison with other implementations"):
                 results = conformance.run(on_progress=lambda share, text: bar.progress(share, text))
             _kept().clear()
             _kept()[key] = results
@@ -70,7 +70,7 @@ def mismatches(results: Sequence[CheckResult]) -> None:
     for r in wrong:
         st.error(
             tr("{subject} differs from {oracle} in {count} of {compared} ({aspect}). The first: {input} gives {ours} here and {theirs} there.").format(
-                subject=as_text(r.subject), oracle=as_text(r.oracle), count=_grouped(r.mismatches), compared=_grouped(r.compared), aspect=tr(r.aspect),
+                subject=as_text(r.subject), oracle=as_text(r.oracle), count=_grouped(r.mismatches), compared=_grouped(r.compared), aspect=told(r.aspect),
                 input=as_text(r.first.input), ours=as_text(r.first.ours), theirs=as_text(r.first.theirs),
             )
         )  # fmt: skip
@@ -84,7 +84,7 @@ def grid_rows(results: Sequence[CheckResult]) -> list[dict]:
         mine = [result for result in results if (result.kind, result.subject) == (kind, subject)]
         row = {tr("subject"): subject, tr("kind"): tr(kind)}
         row |= {name: _cell([result for result in mine if result.oracle == name]) for name in asked}
-        rows.append(row | {tr("note"): " ".join(dict.fromkeys(result.note for result in mine if result.note))})
+        rows.append(row | {tr("note"): " ".join(dict.fromkeys(told(result.note) for result in mine if result.note))})
     return rows
 
 
@@ -92,9 +92,9 @@ def rows(results: Sequence[CheckResult]) -> list[dict]:
     """One row per comparison."""
     return [
         {
-            tr("subject"): r.subject, tr("kind"): tr(r.kind), tr("implementation"): r.oracle, tr("aspect"): tr(r.aspect), tr("status"): tr(r.status), tr("compared"): r.compared, tr("mismatches"): r.mismatches,
+            tr("subject"): r.subject, tr("kind"): tr(r.kind), tr("implementation"): r.oracle, tr("aspect"): told(r.aspect), tr("status"): tr(r.status), tr("compared"): r.compared, tr("mismatches"): r.mismatches,
             tr("first mismatch"): f"{r.first.input}: {r.first.ours} / {r.first.theirs}" if r.first else "",
-            tr("known differences"): "; ".join(f"{seen.divergence.key}: {seen.differing}" for seen in r.seen), tr("note"): r.note,
+            tr("known differences"): "; ".join(f"{seen.divergence.key}: {seen.differing}" for seen in r.seen), tr("note"): told(r.note),
         }
         for r in results
     ]  # fmt: skip
@@ -105,7 +105,7 @@ def divergence_rows(results: Sequence[CheckResult]) -> list[dict]:
     seen = conformance.divergences_seen(results)
     return [
         {
-            tr("implementation"): ", ".join(each.oracles), tr("where"): each.where, tr("ours"): each.ours, tr("theirs"): each.theirs, tr("why"): each.reason, tr("source"): each.source,
+            tr("implementation"): ", ".join(each.oracles), tr("where"): told(each.where), tr("ours"): told(each.ours), tr("theirs"): told(each.theirs), tr("why"): told(each.reason), tr("source"): told(each.source),
             tr("found here"): tr("{state} ({count} numbers)").format(state=tr(seen[each].state), count=_grouped(seen[each].differing)) if each in seen else tr("not compared"),
         }
         for each in (*conformance.FORMAT_DIVERGENCES, *conformance.RECIPE_DIVERGENCES)
@@ -115,7 +115,7 @@ def divergence_rows(results: Sequence[CheckResult]) -> list[dict]:
 def oracle_rows() -> list[dict]:
     """One row per implementation: installed or not, and what it is trusted for."""
     return [
-        {tr("implementation"): name, tr("installed"): versions().get(name, tr("no")), tr("last compared with"): about.version, tr("trusted for"): about.trusted_for, tr("what it is"): about.source}
+        {tr("implementation"): name, tr("installed"): versions().get(name, tr("no")), tr("last compared with"): about.version, tr("trusted for"): told(about.trusted_for), tr("what it is"): told(about.source)}
         for name, about in conformance.ORACLES.items()
     ]
 

@@ -17,7 +17,7 @@ import streamlit as st
 
 from pages.ui import exports, presenting, sharing, theme
 from pages.ui.cached import prepare_server
-from pages.ui.language import tr, use_language
+from pages.ui.language import of_locale, told, tr, use_language
 from pages.ui.upload import as_text
 from pages.ui.view import CONTROLS, Choice, Choices, Refused, Text, View
 
@@ -53,7 +53,7 @@ PAGES: dict[str, Page] = {
 _VIEW, _WRITTEN, _REFUSED = "frame_view", "frame_written", "frame_refused"
 _TOOLBAR = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 _CAMERAS = {"svg": {"format": "svg"}, "png": {"format": "png", "scale": 2}}
-_CARRIED = ("present", "camera")  # how one looks, not what at: it stays where a link sets everything else
+_CARRIED = ("language", "present", "camera")  # how one looks, not what at: it stays where a link sets everything else
 
 
 def page(file: str, *controls: str) -> View:
@@ -66,10 +66,10 @@ def page(file: str, *controls: str) -> View:
     name = Path(file).name
     path = next(key for key in PAGES if Path(key).name == name)
     about = PAGES[path]
-    st.set_page_config(page_title=f"{about.title} · {NAME}", layout="wide")
-    use_language(st.context.locale)
-    prepare_server()
     view = _incoming(path)
+    use_language(view.language)
+    st.set_page_config(page_title=f"{tr(about.title)} · {NAME}", layout="wide")
+    prepare_server()
     is_presented, title = view.present == "1", about.heading or tr(about.title)
     head = st.container(horizontal=True, vertical_alignment="center", key="head")
     with head:
@@ -78,8 +78,10 @@ def page(file: str, *controls: str) -> View:
             st.markdown(tr(about.question))
         presenting.begin(is_presented, is_dark())
     with presenting.side():
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.markdown(f"**{NAME}**", width="content")
+            view = replace(view, language=_draw("language", view, label_visibility="collapsed"))
         with presenting.folded(is_presented, tr("Pages"), ":material/menu:"):
-            st.markdown(f"**{NAME}**")
             for key, each in PAGES.items():  # a link without the query would cost the back button one more press
                 st.page_link(key, label=tr(each.title), icon=each.icon, query_params=view.to_query())
         group = None
@@ -116,6 +118,7 @@ def change(**values: Any) -> None:
     Raises:
         ValueError: a value that the control does not allow.
     """
+    use_language(st.session_state[_VIEW].language)  # a callback runs before its page chooses it: what it says of a refusal has to be in it
     view = replace(st.session_state[_VIEW], **values)
     st.session_state[_VIEW] = view
     _seed(view, values)
@@ -212,7 +215,7 @@ def link(path: str, label: str, **values: Any) -> None:
 
 
 def _shown() -> View:
-    return st.session_state.get(_VIEW, View())
+    return st.session_state.get(_VIEW) or View(language=of_locale(st.context.locale))
 
 
 def _incoming(path: str) -> View:
@@ -220,10 +223,13 @@ def _incoming(path: str) -> View:
 
     Links, the menu's too, and the back button bring a query; where one types the address of a page there is none, and the last view carries over.
     """
-    query, last = st.query_params.to_dict(), _shown()
+    query, usual, last = st.query_params.to_dict(), {"language": of_locale(st.context.locale)}, _shown()
     if st.session_state.get(_WRITTEN) == (path, query):
-        return _with_widgets(last)
-    view, refused = View.from_query(query) if query else (last, ())
+        view = _with_widgets(last)
+        if view.language != last.language:
+            _seed(view, CONTROLS)  # the browser knows options by their words, and these are others now
+        return view
+    view, refused = View.from_query(query, **usual) if query else (last, ())
     st.session_state[_REFUSED] = refused, view
     _seed(view, CONTROLS)
     return view
@@ -231,10 +237,10 @@ def _incoming(path: str) -> View:
 
 def _with_widgets(view: View) -> View:
     """The view with what the visitor has just set, also in widgets that this run has not come to yet."""
-    changed = {}
+    held, changed = st.session_state.to_dict(), {}  # all of it now: menus send the words that were chosen, and these are of the language they were drawn in
     for name, about in CONTROLS.items():
         with suppress(ValueError):  # _draw tells
-            changed[name] = about.checked(st.session_state.get(name, getattr(view, name)))
+            changed[name] = about.checked(held.get(name, getattr(view, name)))
     return replace(view, **changed)
 
 
@@ -250,13 +256,13 @@ def _keep(view: View, path: str) -> None:
         st.query_params.from_dict(query)
 
 
-def _draw(name: str, view: View) -> Any:
+def _draw(name: str, view: View, **widget: Any) -> Any:
     """Draw the widget of one field -> its value; a value that is not allowed is answered with the rule and leaves the last good one."""
     about = CONTROLS[name]
     current = getattr(view, name)
     if name not in st.session_state:  # Streamlit forgets a widget that one run did not draw
         st.session_state[name] = current
-    value = _WIDGETS[type(about)](name, about)
+    value = _WIDGETS[type(about)](name, about, **widget)
     try:
         return about.checked(value)
     except ValueError as error:
@@ -264,8 +270,8 @@ def _draw(name: str, view: View) -> Any:
         return current
 
 
-def _draw_choice(name: str, about: Choice):
-    words = {"label": tr(about.label), "options": about.listed(), "format_func": lambda option: tr(about.title(option)), "key": name, "help": tr(about.help) or None}
+def _draw_choice(name: str, about: Choice, **widget: Any):
+    words = {"label": tr(about.label), "options": about.listed(), "format_func": _titles(about), "key": name, "help": tr(about.help) or None} | widget
     if about.widget == "slider":
         return st.select_slider(**words)
     if about.widget == "buttons":
@@ -273,12 +279,18 @@ def _draw_choice(name: str, about: Choice):
     return st.selectbox(**words)
 
 
-def _draw_choices(name: str, about: Choices):
-    return tuple(st.multiselect(tr(about.label), about.listed(), format_func=lambda option: tr(about.title(option)), key=name, help=tr(about.help) or None))
+def _draw_choices(name: str, about: Choices, **widget: Any):
+    return tuple(st.multiselect(tr(about.label), about.listed(), format_func=_titles(about), key=name, help=tr(about.help) or None, **widget))
 
 
-def _draw_text(name: str, about: Text):
-    return st.text_input(tr(about.label), max_chars=about.longest, key=name, help=tr(about.help) or None)
+def _titles(about: Choice) -> Callable[[Any], str]:
+    """What options are called, in the language of now: Streamlit asks again when a widget's callback runs, which is before a page has chosen its language."""
+    titles = {option: told(about.title(option)) for option in about.listed()}
+    return lambda option: titles.get(option, str(option))
+
+
+def _draw_text(name: str, about: Text, **widget: Any):
+    return st.text_input(tr(about.label), max_chars=about.longest, key=name, help=tr(about.help) or None, **widget)
 
 
 _WIDGETS = {Choice: _draw_choice, Choices: _draw_choices, Text: _draw_text}
@@ -294,5 +306,5 @@ def _tell(refused: tuple[Refused, ...], most: int = 4) -> None:
 
 def _sentence(pattern: str, refused: Refused) -> str:
     short = refused.text if len(refused.text) <= 40 else refused.text[:40] + "…"
-    words = {"key": as_text(refused.key), "text": as_text(short), "rule": tr(refused.rule), "shown": as_text(refused.shown) or tr("nothing")}
+    words = {"key": as_text(refused.key), "text": as_text(short), "rule": told(refused.rule), "shown": as_text(refused.shown) or tr("nothing")}
     return pattern.format(**words)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from fp8core.bench.turn import turn
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.upload import as_text
 
 MAX_WAIT_SECONDS = 180.0
@@ -26,7 +26,7 @@ def heavy_job(job: str) -> Iterator[None]:
     Streamlit call, and so does waiting, which draws its message again and again.
 
     Args:
-        job: what it is, for those who wait; already translated.
+        job: what it is, in English, for those who wait; they may read another language.
 
     Raises:
         Busy: it did not become free in time.
@@ -34,7 +34,7 @@ def heavy_job(job: str) -> Iterator[None]:
     message = st.empty()
 
     def waiting(running: str, seconds: float) -> None:
-        words = {"job": as_text(running) or tr("another job"), "seconds": round(seconds)}
+        words = {"job": as_text(told(running)) or tr("another job"), "seconds": round(seconds)}
         if seconds > MAX_WAIT_SECONDS:
             message.empty()
             raise Busy(tr("This machine still runs {job}, after {seconds} s of waiting. Try again later.").format(**words))

@@ -20,11 +20,11 @@ from fp8core.quantized import quantize
 from fp8core.recipes import RECIPES
 from fp8core.te_statistics import blockwise_dynamic_range
 from pages.ui import frame, snippets
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.local import NONE, folder, path_of
 from pages.ui.progress import one_by_one
 from pages.ui.upload import as_text, upload_key
-from pages.ui.view import View, sources
+from pages.ui.view import View, recipe_title, sources
 
 MOST_NUMBERS = 1 << 22  # of one tensor: measuring it takes about 0.5 GB for a moment
 
@@ -178,7 +178,7 @@ def summary_rows(layers: list[LayerReport]) -> list[dict]:
     """One row per recipe over all layers."""
     return [
         {
-            tr("recipe"): RECIPES[s.recipe].title, tr("all layers (dB)"): s.sqnr_db, tr("worst (dB)"): s.worst_sqnr_db, tr("worst layer"): s.worst.removesuffix(".weight"),
+            tr("recipe"): recipe_title(s.recipe), tr("all layers (dB)"): s.sqnr_db, tr("worst (dB)"): s.worst_sqnr_db, tr("worst layer"): s.worst.removesuffix(".weight"),
             tr("underflow (%)"): 100 * s.underflow, tr("saturation (%)"): 100 * s.saturation, tr("bits"): s.bits_per_value,
             tr("MB before"): s.stored_nbytes / 1e6, tr("MB after"): s.nbytes / 1e6,
         }
@@ -194,7 +194,7 @@ def layer_rows(layers: list[LayerReport]) -> list[dict]:
             tr("layer"): row["layer"], tr("kind"): tr(row["kind"]), tr("shape"): row["shape"], tr("numbers"): row["count"],
             tr("crest factor"): row["crest_factor"], tr("kurtosis"): row["kurtosis"], tr("range (binades)"): row["range_binades"],
         })  # fmt: skip
-        title = RECIPES[row["recipe"]].title
+        title = recipe_title(row["recipe"])
         line |= {f"{title}: dB": row["sqnr_db"], f"{title}: {tr('underflow (%)')}": 100 * row["underflow"], f"{title}: {tr('saturation (%)')}": 100 * row["saturation"]}
     return list(table.values())
 
@@ -202,7 +202,7 @@ def layer_rows(layers: list[LayerReport]) -> list[dict]:
 def kept_rows(layers: list[LayerReport]) -> list[dict]:
     """One row per tensor that stays as it is, with the reason."""
     return [
-        {tr("tensor"): row["layer"], tr("kind"): tr(row["kind"]), tr("shape"): row["shape"], tr("type"): row["dtype"], tr("why"): row["kept"]}
+        {tr("tensor"): row["layer"], tr("kind"): tr(row["kind"]), tr("shape"): row["shape"], tr("type"): row["dtype"], tr("why"): told(row["kept"])}
         for row in to_rows(layer for layer in layers if not layer.errors)
     ]
 
@@ -255,6 +255,7 @@ for layer in found:
 import fp8core as fp8
 from fp8core.distributions import distribution
 from fp8core.layers import scales_of, tiles_of
+from fp8core.recipes import RECIPES
 from fp8core.te_statistics import blockwise_dynamic_range
 q = fp8.quantize(x, {recipe!r}{seed})
 print(distribution(x, q, scaled=True))
@@ -296,7 +297,7 @@ def _select(**values) -> None:
     try:
         frame.change(**values)
     except ValueError as error:
-        st.toast(tr("This layer cannot be selected: {reason}").format(reason=as_text(str(error))))
+        st.toast(tr("This layer cannot be selected: {reason}").format(reason=as_text(told(error))))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -17,7 +17,7 @@ from fp8core.gemm import BACKENDS
 from fp8core.hardware import Host, probe
 from pages.ui import snippets
 from pages.ui.jobs import Busy, heavy_job
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.own_pair import recipe_names
 from pages.ui.upload import as_text
 from pages.ui.view import View, recipe_title
@@ -56,8 +56,8 @@ def run_on_request(view: View) -> list[BenchResult]:
         st.button(tr("Stop"), key="measurements_stop", icon=":material/stop:", help=tr("The product that runs now is finished first."))
     wanted = cases(view)
     try:
-        with heavy_job(tr("a benchmark of {count} products, {m} × {n} × {k}").format(count=len(wanted), m=view.rows, n=view.columns, k=view.inner)):
-            st.session_state[_RESULTS] = run_many(wanted, device(), progress=lambda share, text: bar.progress(share, text))
+        with heavy_job(f"a benchmark of {len(wanted)} products, {view.rows} × {view.columns} × {view.inner}"):
+            st.session_state[_RESULTS] = run_many(wanted, device(), progress=lambda share, text: bar.progress(share, told(text)))
     except Busy as busy:
         st.warning(str(busy))
     place.empty()
@@ -71,7 +71,7 @@ def recorded() -> list[tuple[str, list[BenchResult]]]:
         try:
             found += _by_size(path)
         except ValueError as error:
-            st.warning(as_text(str(error)))
+            st.warning(as_text(told(error)))
     return found
 
 
@@ -86,7 +86,7 @@ def uploaded() -> list[tuple[str, list[BenchResult]]]:
         try:
             return _by_size(path)
         except ValueError as error:
-            st.error(tr("This file was not opened.") + " " + as_text(str(error)))
+            st.error(tr("This file was not opened.") + " " + as_text(told(error)))
             return []
 
 
@@ -125,7 +125,7 @@ def reasons(results: Sequence[BenchResult]) -> str:
     if baseline is None:
         return ""
     peaks = Peaks(baseline.peak_tflops, baseline.peak_gb_per_s) if baseline.peak_tflops else None
-    return "\n".join(f"- **{recipe_title(r.case.recipe)}**: {as_text(why(r, baseline, peaks))}" for r in results if r.case.recipe not in BASELINES and not r.refusal)
+    return "\n".join(f"- **{recipe_title(r.case.recipe)}**: {as_text(told(why(r, baseline, peaks)))}" for r in results if r.case.recipe not in BASELINES and not r.refusal)
 
 
 def last_results() -> list[BenchResult]:
@@ -191,12 +191,12 @@ def heading(results: Sequence[BenchResult]) -> str:
     first = results[0]
     size = tr("M = {m}, N = {n}, K = {k}").format(m=first.case.m, n=first.case.n, k=first.case.k)
     when = tr("recorded {date}").format(date=first.recorded) if first.recorded else tr("live")
-    return f"{when} · {size} · {first.host}"
+    return f"{when} · {size} · {told(first.host)}"
 
 
 def refusals(results: Sequence[BenchResult]) -> str:
     """Why some did not run, as a Markdown list; empty where all did."""
-    return "\n".join(f"- **{recipe_title(r.case.recipe)}**, {as_text(r.kernel)}: {as_text(r.refusal)}" for r in results if r.refusal)
+    return "\n".join(f"- **{recipe_title(r.case.recipe)}**, {as_text(r.kernel)}: {as_text(told(r.refusal))}" for r in results if r.refusal)
 
 
 def table(results: Sequence[BenchResult]) -> list[dict]:
@@ -211,7 +211,7 @@ def _row(r: BenchResult) -> dict:
     return {
         tr("recipe"): recipe_title(r.case.recipe),
         tr("kernel"): r.kernel,
-        tr("how"): r.label,
+        tr("how"): told(r.label),
         tr("product (ms)"): milliseconds(r.product_ms),
         tr("p20 (ms)"): milliseconds(r.product_ms, "p20"),
         tr("p80 (ms)"): milliseconds(r.product_ms, "p80"),
@@ -228,7 +228,7 @@ def _row(r: BenchResult) -> dict:
         tr("SQNR (dB)"): _rounded(r.sqnr_db, 2),
         tr("largest error"): _rounded(r.max_abs_error, 5),
         tr("runs"): r.runs,
-        tr("refused because"): r.refusal,
+        tr("refused because"): told(r.refusal),
     }
 
 

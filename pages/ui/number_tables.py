@@ -8,7 +8,7 @@ import re
 from fp8core.formats import FORMATS
 from fp8core.grid import FormatSummary, exact_text
 from fp8core.number import NumberReport
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 
 
 def summary_columns(summaries: list[FormatSummary]) -> dict[str, list[str]]:
@@ -32,7 +32,7 @@ def summary_columns(summaries: list[FormatSummary]) -> dict[str, list[str]]:
         (tr("codes for NaN (not a number)"), lambda s: f"{s.nan_codes:,}"),
         (tr("negative zero"), lambda s: tr("yes") if s.negative_zero else tr("no")),
     ]
-    return {tr("property"): [label for label, _ in rows], **{f"{s.title} ({s.name})": [read(s) for _, read in rows] for s in summaries}}
+    return {tr("property"): [label for label, _ in rows], **{f"{told(s.title)} ({s.name})": [read(s) for _, read in rows] for s in summaries}}
 
 
 def _or_dash(number: int | None) -> str:
@@ -42,7 +42,7 @@ def _or_dash(number: int | None) -> str:
 def number_columns(reports: tuple[NumberReport, ...]) -> dict[str, list[str]]:
     """One number in many formats: one row for each format."""
     return {
-        tr("format"): [FORMATS[r.format].title if r.format in FORMATS else r.format for r in reports],
+        tr("format"): [told(FORMATS[r.format].title) if r.format in FORMATS else r.format for r in reports],
         tr("code"): [r.code.hex for r in reports],
         tr("bits"): [r.code.bits for r in reports],
         tr("value"): [exact_text(r.value) for r in reports],
@@ -56,7 +56,7 @@ def number_columns(reports: tuple[NumberReport, ...]) -> dict[str, list[str]]:
 def uses(summaries: list[FormatSummary]) -> str:
     """What formats are for and where their numbers come from, as a Markdown list."""
     known, own = tr("- **{title}**: {use}. Source: {source}"), tr("- **{title}**: a pattern of your own")
-    lines = ((known if s.use else own).format(title=s.title, use=s.use, source=s.source) for s in summaries)
+    lines = ((known if s.use else own).format(title=told(s.title), use=told(s.use), source=told(s.source)) for s in summaries)
     return "\n".join(lines)
 
 

@@ -6,9 +6,9 @@ import streamlit as st
 
 from fp8core.formats import FORMATS, Format, parse_format
 from fp8core.recipes import RECIPES
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.upload import as_text
-from pages.ui.view import BY_HAND, OWN, View
+from pages.ui.view import BY_HAND, OWN, View, recipe_title
 
 _INSTEAD = "e4m3fn"
 
@@ -44,10 +44,10 @@ def warn(view: View) -> None:
     if view.preset == BY_HAND:
         warn_of_pattern(view)
     else:
-        st.caption(tr("The recipe {recipe} sets format, scaling and rounding; the controls for these apply when it is set to “put together by hand”.").format(recipe=as_text(RECIPES[view.preset].title)))
+        st.caption(tr("The recipe {recipe} sets format, scaling and rounding; the controls for these apply when it is set to “put together by hand”.").format(recipe=as_text(recipe_title(view.preset))))
 
 
 def warn_of_pattern(view: View) -> None:
     """Say why the format of one's own is not shown."""
     if view.format == OWN and (reason := why_not(view)):
-        st.warning(tr("The format of your own cannot be read, {instead} is shown instead: {reason}").format(instead=FORMATS[_INSTEAD].title, reason=as_text(reason)))
+        st.warning(tr("The format of your own cannot be read, {instead} is shown instead: {reason}").format(instead=FORMATS[_INSTEAD].title, reason=as_text(told(reason))))

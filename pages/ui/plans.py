@@ -14,8 +14,9 @@ import streamlit as st
 from fp8core.packed import LAYOUTS, verify, write_quantized
 from fp8core.packed.writing import check
 from fp8core.plan import KEEP, Chosen, Cost, Plan, apart, cheapest, choose, from_line, group_of, of_weights, plannable, priced, to_line, uniform
+from fp8core.recipes import RECIPES
 from pages.ui import exports, frame, layer_reports, sharing, whole_models
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.layer_reports import Source
 from pages.ui.upload import as_text
 from pages.ui.view import View
@@ -60,7 +61,7 @@ def chosen(view: View, source: Source, found: Sequence[Cost]) -> tuple[dict[str,
         try:
             return from_line(view.plan, names), True
         except ValueError as error:
-            st.warning(tr("The plan in this link is not for these layers: {reason}. The best one for the budget is shown.").format(reason=as_text(str(error))))
+            st.warning(tr("The plan in this link is not for these layers: {reason}. The best one for the budget is shown.").format(reason=as_text(told(error))))
     return dict(best(view, source, found).recipes), False
 
 
@@ -114,9 +115,9 @@ def table(source: Source, found: Sequence[Cost], recipes: dict[str, str], candid
 
 
 def _take_edit(key: str, recipes: dict[str, str], fused: str) -> None:
-    rows = st.session_state[key]["edited_rows"]
-    given = {int(row): values[tr("recipe")] for row, values in rows.items() if values.get(tr("recipe")) is not None}
-    _take(edited(recipes, {row: KEEP if recipe == tr("as stored") else recipe for row, recipe in given.items()}, fused))
+    rows = st.session_state[key]["edited_rows"]  # of the only column that can be edited; its words are in the language of the visitor
+    given = {int(row): recipe if recipe in RECIPES else KEEP for row, values in rows.items() for recipe in values.values()}
+    _take(edited(recipes, given, fused))
 
 
 def edited(recipes: Mapping[str, str], given: Mapping[int, str], fused: str) -> dict[str, str]:
@@ -139,7 +140,7 @@ def open_file(names: Sequence[str]) -> None:
     """Draw the field that opens a plan from a file."""
     st.file_uploader(tr("Open a plan"), type=["json"], key="plans_file", on_change=_take_file, args=(tuple(names),), max_upload_size=5)
     if error := st.session_state.pop("plans_error", None):
-        st.error(tr("This plan was not opened.") + " " + as_text(error))
+        st.error(tr("This plan was not opened.") + " " + as_text(told(error)))
 
 
 def _take_file(names: tuple[str, ...]) -> None:
@@ -169,8 +170,8 @@ def refusal(source: Source, recipes: Mapping[str, str], layout: str) -> str:
     return ""
 
 
-def written(source: Source, recipes: Mapping[str, str], layout: str) -> tuple[bytes, str]:
-    """Write the quantized checkpoint, read it again and compare -> a zip archive, and what was found, translated."""
+def written(source: Source, recipes: Mapping[str, str], layout: str) -> tuple[bytes, dict[str, float]]:
+    """Write the quantized checkpoint, read it again and compare -> a zip archive, and the figures of `proof`."""
     checkpoint, bar = _stored(source), st.progress(0.0, tr("writing"))
     try:
         with tempfile.TemporaryDirectory() as place:
@@ -187,9 +188,14 @@ def written(source: Source, recipes: Mapping[str, str], layout: str) -> tuple[by
     wrong = [each for each in found if each.different]
     if wrong:
         raise RuntimeError(f"{wrong[0].name}: {wrong[0].different} of {wrong[0].count} numbers do not decode to what was meant")
-    words = tr("{quantized} weights quantized, {copied} tensors copied, {before:.1f} MB became {after:.1f} MB. Read again and decoded: all {count:,} numbers are those that this page shows, bit for bit.")
     quantized = sum(bool(each.recipe) for each in found)
-    return data.getvalue(), words.format(quantized=quantized, copied=len(found) - quantized, before=checkpoint.nbytes / 1e6, after=len(data.getvalue()) / 1e6, count=sum(each.count for each in found))
+    return data.getvalue(), {"quantized": quantized, "copied": len(found) - quantized, "before": checkpoint.nbytes / 1e6, "after": len(data.getvalue()) / 1e6, "count": sum(each.count for each in found)}
+
+
+def proof(figures: Mapping[str, float]) -> str:
+    """What reading a written checkpoint again has found."""
+    words = tr("{quantized} weights quantized, {copied} tensors copied, {before:.1f} MB became {after:.1f} MB. Read again and decoded: all {count:,} numbers are those that this page shows, bit for bit.")
+    return words.format(**figures)
 
 
 def _stored(source: Source):

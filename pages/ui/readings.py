@@ -9,7 +9,7 @@ from fp8core.grid import describe_code
 from fp8core.reinterpret import MEANINGS, PAIRS, Reinterpretation, reinterpret, unconvertible
 from pages.ui import frame
 from pages.ui.charts import formats as charts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.number_tables import formula, kind_word
 
 EXAMPLES = (0x40, 0x7E, 0x7F, 0x80, 0xFF)
@@ -33,7 +33,7 @@ def draw() -> None:
         frame.figure(
             charts.reading_figure(found, view.byte),
             "readings",
-            tr("**What you see:** all 256 bytes. Where the colour is the same, {second} reads half of what {first} reads; the frame is the byte chosen.").format(first=found.first.title, second=found.second.title),
+            tr("**What you see:** all 256 bytes. Where the colour is the same, {second} reads half of what {first} reads; the frame is the byte chosen.").format(first=told(found.first.title), second=told(found.second.title)),
         )
     frame.table(summary(found), "readings", height="content")
     st.markdown(recipe(found))
@@ -42,7 +42,7 @@ def draw() -> None:
 
 def _reading(fmt: Format, byte: int) -> None:
     code = describe_code(byte, fmt)
-    st.markdown(f"**{fmt.title}** &nbsp; `{code.bits}` &nbsp; {formula(code.arithmetic)} &nbsp; :gray[{kind_word(code.kind)}]")
+    st.markdown(f"**{told(fmt.title)}** &nbsp; `{code.bits}` &nbsp; {formula(code.arithmetic)} &nbsp; :gray[{kind_word(code.kind)}]")
 
 
 def sentence(found: Reinterpretation, byte: int) -> str:
@@ -53,7 +53,7 @@ def sentence(found: Reinterpretation, byte: int) -> str:
         "special_becomes_number": tr("NaN or infinity in {first}, an ordinary **number** in {second}: an error that nobody sees any more."),
         "other": tr("The two readings have nothing to do with each other."),
     }
-    return words[str(found.meanings[byte])].format(first=found.first.title, second=found.second.title)
+    return words[str(found.meanings[byte])].format(first=told(found.first.title), second=told(found.second.title))
 
 
 def summary(found: Reinterpretation) -> list[dict]:
@@ -75,7 +75,7 @@ def recipe(found: Reinterpretation) -> str:
     return tr(
         "**To convert without rounding:** from {first} to {second}, keep the bytes, double the scale, and write 0x00 for 0x80; then {there} of {all} bytes still mean something else ({which_there}). "
         "From {second} to {first}, keep the bytes and halve the scale; then {back} do ({which_back}): these must be rounded anew or were NaN."
-    ).format(first=found.first.title, second=found.second.title, there=len(there), all=len(found.meanings), which_there=_listed(there) or tr("none"), back=len(back), which_back=_listed(back) or tr("none"))
+    ).format(first=told(found.first.title), second=told(found.second.title), there=len(there), all=len(found.meanings), which_there=_listed(there) or tr("none"), back=len(back), which_back=_listed(back) or tr("none"))
 
 
 def as_python(found: Reinterpretation, byte: int) -> str:

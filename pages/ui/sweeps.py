@@ -9,7 +9,7 @@ from fp8core.bench.shapes import MODELS, LayerShape, squares
 from fp8core.bench.sweep import REPEATS, LeftOut, Sweep, SweepPoint, points
 from pages.ui import measurements
 from pages.ui.jobs import Busy, heavy_job
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.own_pair import recipe_names
 from pages.ui.upload import as_text
 from pages.ui.view import SQUARES, View
@@ -49,8 +49,8 @@ def run_on_request(view: View) -> Sweep | None:
         st.button(tr("Stop"), key="sweeps_stop", icon=":material/stop:", help=tr("The product that runs now is finished first; what was measured stays."))
     asked, found = (recipe_names(view), shapes(view), view.batches), []
     try:
-        with heavy_job(tr("a map of {layers} layers and {batches} batches").format(layers=len(asked[1]), batches=len(asked[2]))):
-            for item in points(*asked, measurements.device(), seconds=view.seconds, repeats=REPEATS, progress=lambda share, text: bar.progress(share, text)):
+        with heavy_job(f"a map of {len(asked[1])} layers and {len(asked[2])} batches"):
+            for item in points(*asked, measurements.device(), seconds=view.seconds, repeats=REPEATS, progress=lambda share, text: bar.progress(share, told(text))):
                 found.append(item)
                 st.session_state[_FOUND] = Sweep.of(*asked, found)
     except Busy as busy:
@@ -63,18 +63,18 @@ def heading(found: Sweep) -> str:
     """What was measured, and where."""
     where = found.points[0].result.host if found.points else ""
     done = len({(point.shape, point.batch) for point in found.points})
-    return tr("live · {done} of {all} sizes measured · {host}").format(done=done, all=len(found.shapes) * len(found.batches), host=where)
+    return tr("live · {done} of {all} sizes measured · {host}").format(done=done, all=len(found.shapes) * len(found.batches), host=told(where))
 
 
 def left_out(found: Sweep) -> str:
     """What was not measured and why, as a Markdown list; empty where nothing was left out."""
-    return "\n".join(f"- **{as_text(item.shape.layer)}**, {tr('batch {batch}').format(batch=item.batch)}: {as_text(item.reason)}" for item in found.left_out)
+    return "\n".join(f"- **{as_text(told(item.shape.layer))}**, {tr('batch {batch}').format(batch=item.batch)}: {as_text(told(item.reason))}" for item in found.left_out)
 
 
 def table(found: Sweep) -> pd.DataFrame:
     """One row per recipe, layer and batch, and one for each that was left out; columns that hold nothing are not shown."""
     measured = [_place(point) | row for point, row in zip(found.points, measurements.table([point.result for point in found.points]), strict=True)]
-    missing = [_place(item) | {tr("refused because"): item.reason} for item in found.left_out]
+    missing = [_place(item) | {tr("refused because"): told(item.reason)} for item in found.left_out]
     return pd.DataFrame(measured + missing).replace("", None).dropna(axis="columns", how="all")
 
 

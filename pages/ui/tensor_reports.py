@@ -22,7 +22,7 @@ from fp8core.recipes import RECIPES, Recipe, make_recipe
 from fp8core.samples import SAMPLES
 from fp8core.scaling import ScaleSpec, parse_granularity
 from pages.ui import cached, snippets
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.own_format import chosen_format
 from pages.ui.upload import as_text, upload_key
 from pages.ui.view import BY_HAND, View, heeded
@@ -153,7 +153,7 @@ def _uploaded(upload: Checkpoint) -> Chosen | None:
     try:
         x = upload.read(name)
     except CheckpointError as error:
-        st.error(as_text(str(error)))
+        st.error(as_text(told(error)))
         return None
     if not x.dtype.is_floating_point or not x.numel():
         st.warning(tr("{name} holds {dtype} in shape {shape}: there are no floating point numbers to quantize. Choose another tensor.").format(name=as_text(name), dtype=x.dtype, shape=tuple(x.shape)))

@@ -35,7 +35,7 @@ _SERIES = ("#2389D2", "#D55E00", "#009E73", "#D98C00", "#C2609A", "#49A5E0", "#8
 _OTHER_COLOURS = ("#5B8FA8", "#B5533C", "#3E9C8F", "#B08900", "#A07CC5", "#6C7A89", "#A3A380", "#6E8B3D")
 _INKS = {(False, False): "#262C38", (True, False): "#E3E7EE", (False, True): "#000000", (True, True): "#FFFFFF"}
 _HEIGHT = 450  # Plotly's, where a figure names none
-_FONT = '"Source Sans", "Noto Sans", sans-serif'
+_FONT = '"Source Sans", "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif'
 
 LARGE = 1.35
 # What grows with the type for a projector, by the part of a figure that it stands in; "font" stands for every font.

@@ -26,6 +26,7 @@ from fp8core.rotation import ROTATIONS
 from fp8core.rules import GENERIC_RULES
 from fp8core.samples import SAMPLES
 from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES
+from pages.ui.language import ENGLISH, LANGUAGES, told
 from pages.ui.lessons import LESSONS, STEPS, SUMMARY
 from pages.ui.local import NONE, checkpoints
 
@@ -165,8 +166,8 @@ def _format_title(name: str) -> str:
 
 
 def recipe_title(name: str) -> str:
-    """What a recipe is called: its title, or the name that spells it out."""
-    return RECIPES[name].title if name in RECIPES else name
+    """What a recipe is called in the chosen language: its title, or the name that spells it out."""
+    return told(RECIPES[name].title) if name in RECIPES else name
 
 
 def _granularity_title(name: str) -> str:
@@ -279,6 +280,7 @@ class View:
     recorded: str = choice("shown", ("shown", "hidden"), "Recorded runs", "Measurement", "Runs of other machines that come with this project.", _sentence, "buttons")
     lesson: str = choice(next(iter(LESSONS)), (*LESSONS, SUMMARY), "Lesson", "Lessons")
     lesson_step: str = choice(STEPS[0], STEPS, "Step of the lesson", "Lessons")
+    language: str = choice(ENGLISH, tuple(LANGUAGES), "Language", "Language", "", LANGUAGES.__getitem__, "buttons")
 
     def __post_init__(self):
         for name, control in CONTROLS.items():
@@ -289,16 +291,16 @@ class View:
                 raise ValueError(f"{name} = {value!r} {error}") from error
 
     @classmethod
-    def from_query(cls, query: Mapping[str, str]) -> tuple[View, tuple[Refused, ...]]:
-        """Read a URL -> the view, and what was not used of it. Unknown keys are ignored; bad values leave the default."""
-        values, refused = {}, []
+    def from_query(cls, query: Mapping[str, str], **usual: Any) -> tuple[View, tuple[Refused, ...]]:
+        """Read a URL -> the view, and what was not used of it. Unknown keys are ignored; bad values leave the default, or `usual` where that names the field."""
+        values, refused = dict(usual), []
         for name, control in CONTROLS.items():
             if name not in query:
                 continue
             try:
                 values[name] = control.parse(query[name])
             except ValueError as error:
-                refused.append(Refused(name, query[name], str(error), control.text(control.default)))
+                refused.append(Refused(name, query[name], str(error), control.text(usual.get(name, control.default))))
             else:
                 left_out = set(query[name].split(",")) - set(control.text(values[name]).split(",")) if isinstance(control, Choices) else ()
                 refused += [Refused(name, part, "is not one of the choices", control.text(values[name])) for part in sorted(left_out)[:1]]

@@ -1,9 +1,11 @@
 """What only a real browser shows: cold deep links, the menu, copied links, and that nothing is fetched from elsewhere."""
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from playwright.sync_api import expect
 
 from pages.ui.frame import PAGES
 from pages.ui.view import View
@@ -74,6 +76,30 @@ def test_a_bad_setting_in_a_link_is_named(server, visit):
     visitor = visit(url_of(server, "pages/formats.py") + "?format=e9m9&seed=3")
     visitor.page.get_by_text("format = e9m9 in this link is not one of the choices; e4m3fn is shown instead.").wait_for()
     visitor.wait_for_query(View(seed=3).to_query())
+
+
+def test_another_language_changes_words_and_no_setting(server, visit):
+    view = replace(CHANGED, families=("FP8", "integers"))
+    visitor = visit(url_of(server, "pages/number.py", view))
+    for language, key, menu_name, chosen, family in (("简体中文", "zh", "舍入", "向正无穷舍入", "整数"), ("English", "en", "Rounding", "Toward +infinity", "integers")):
+        visitor.page.get_by_role("radio", name=language).or_(visitor.page.get_by_role("button", name=language)).first.click()
+        visitor.wait_for_query(replace(view, language=key).to_query())
+        visitor.settle()
+        expect(visitor.page.get_by_role("combobox", name=menu_name, exact=True)).to_have_value(chosen)
+        expect(visitor.page.get_by_text(family, exact=True).first).to_be_visible()
+        number = visitor.page.get_by_test_id("stSidebar").get_by_role("textbox").first
+        number.fill(f"1/{len(key + chosen)}")  # the browser sends the words of every menu along
+        number.press("Enter")
+        view = replace(view, number=f"1/{len(key + chosen)}")
+        visitor.wait_for_query(replace(view, language=key).to_query())
+        visitor.settle()
+
+
+def test_a_browser_in_chinese_is_answered_in_chinese(server, visit):
+    visitor = visit(url_of(server, "app.py"), locale="zh-CN")
+    visitor.wait_for_query(View(language="zh").to_query())
+    visitor.page.get_by_role("link", name="概览", exact=True).wait_for()
+    assert visitor.page.title() == "概览 · FP8 Explorer"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -13,7 +13,7 @@ from fp8core.bench.devices import DeviceProfile
 from fp8core.bench.sweep import Sweep
 from fp8core.recipes import parse_recipe
 from pages.ui.charts.matmul import lines_of
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.theme import NEUTRAL, colour
 from pages.ui.view import recipe_title
 
@@ -71,7 +71,7 @@ def pays_figure(found: Sweep, recipe: str) -> go.Figure:
     """How many times faster than BF16, layers down and batches across; empty where nothing was measured."""
     speedups = found.matrix(recipe)
     kernels = {(point.shape, point.batch): point.result for point in found.points if point.result.case.recipe == recipe}
-    rows = [f"{shape.layer}<br>{shape.n} × {shape.k}" if shape.model != "square" else shape.layer for shape in found.shapes]
+    rows = [f"{told(shape.layer)}<br>{shape.n} × {shape.k}" if shape.model != "square" else shape.layer for shape in found.shapes]
     about = [[_about(kernels.get((shape, batch))) for batch in found.batches] for shape in found.shapes]
     figure = go.Figure(go.Heatmap(
         z=np.log2(speedups), x=[str(batch) for batch in found.batches], y=rows, customdata=about, colorscale="RdBu", zmin=-2, zmax=2, xgap=2, ygap=2,
@@ -121,7 +121,7 @@ def _about(r: BenchResult | None) -> str:
     """The kernel and its time, or why there is none."""
     if r is None:
         return tr("not measured")
-    return r.refusal or tr("{kernel}, {kind}: {ms:.3g} ms").format(kernel=r.kernel, kind=tr(r.kind), ms=r.product_ms.median)
+    return told(r.refusal) or tr("{kernel}, {kind}: {ms:.3g} ms").format(kernel=r.kernel, kind=tr(r.kind), ms=r.product_ms.median)
 
 
 def _format(r: BenchResult) -> str:

@@ -11,7 +11,7 @@ from fp8core.calibration import CALIBRATIONS, Calibration, DelayedScaling, Delay
 from fp8core.formats import parse_format
 from pages.ui import theme
 from pages.ui.charts import parts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 
 Table = Mapping[tuple[str, str], Calibration]
 
@@ -19,7 +19,7 @@ _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross")
 
 
 def _title(format_name: str) -> str:
-    return parse_format(format_name).title or format_name
+    return told(parse_format(format_name).title) or format_name
 
 
 def _formats(table: Table) -> list[str]:
@@ -150,25 +150,25 @@ def delayed(steps: Sequence[DelayedStep], scaling: DelayedScaling, chosen: int) 
     amax = [step.amax if 0 < step.amax < np.inf else np.nan for step in steps]
     hover = [[step.step, step.amax, step.scale, step.reach, 100 * step.saturation, 100 * step.underflow, step.sqnr_db, step.current_sqnr_db, step.current_scale] for step in steps]
     sums = tr("step %{customdata[0]}: amax %{customdata[1]:.4g}<br>scale %{customdata[2]:.4g} · max") + f" {scaling.fmt.max:g} = " + tr("reach %{customdata[3]:.4g}<br>clipped %{customdata[4]:.3f} %, flushed %{customdata[5]:.3f} %")
-    told = {"x": x, "customdata": hover, "hovertemplate": sums + "<extra></extra>"}
+    common = {"x": x, "customdata": hover, "hovertemplate": sums + "<extra></extra>"}
     first, second, third = (parts.inside(panel) for panel in (1, 2, 3))
     traces = [
-        {"type": "scatter", "y": [step.reach for step in steps], "mode": "lines", "line": {"shape": "hvh", "color": theme.series(0), "width": 2.5}, "name": tr("reach: scale · max, from the past")} | told | first,
-        {"type": "scatter", "y": amax, "mode": "lines+markers", "line": {"color": theme.NEUTRAL, "width": 1.5}, "marker": {"size": 5}, "name": tr("amax of the step")} | told | first,
+        {"type": "scatter", "y": [step.reach for step in steps], "mode": "lines", "line": {"shape": "hvh", "color": theme.series(0), "width": 2.5}, "name": tr("reach: scale · max, from the past")} | common | first,
+        {"type": "scatter", "y": amax, "mode": "lines+markers", "line": {"color": theme.NEUTRAL, "width": 1.5}, "marker": {"size": 5}, "name": tr("amax of the step")} | common | first,
     ]
     clipped = [step for step in steps if step.saturation > 0]
     if clipped:
-        traces.append(told | {
+        traces.append(common | {
             "type": "scatter", "x": [step.step for step in clipped], "y": [step.amax if step.amax < np.inf else step.reach for step in clipped], "mode": "markers", "name": tr("clipped step"),
             "marker": {"symbol": "x", "size": 10, "color": theme.FATE_COLOURS["saturated"]}, "customdata": [hover[x.index(step.step)] for step in clipped],
         } | first)  # fmt: skip
     for field, name, index, dash in (("current_sqnr_db", tr("SQNR, current scaling"), 2, "dot"), ("sqnr_db", tr("SQNR, delayed"), 0, "solid")):
-        traces.append(told | {
+        traces.append(common | {
             "type": "scatter", "y": np.minimum([getattr(step, field) for step in steps], 150), "mode": "lines+markers", "name": name, "line": {"color": theme.series(index), "width": 2, "dash": dash}, "marker": {"size": 4},
             "hovertemplate": tr("step %{customdata[0]}<br>delayed %{customdata[6]:.2f} dB, current %{customdata[7]:.2f} dB") + "<extra></extra>",
         } | second)  # fmt: skip
     for field, name, fate in (("underflow", tr("share flushed to zero"), "flushed"), ("saturation", tr("share clipped"), "saturated")):
-        traces.append({"type": "bar", "y": [100 * getattr(step, field) for step in steps], "name": name, "marker": {"color": theme.FATE_COLOURS[fate]}} | told | third)
+        traces.append({"type": "bar", "y": [100 * getattr(step, field) for step in steps], "name": name, "marker": {"color": theme.FATE_COLOURS[fate]}} | common | third)
     over = {"range": [-0.8, max(x, default=0) + 0.8], "zeroline": False}
     axes = {
         "xaxis": over, "xaxis2": over, "xaxis3": over | {"title": tr("step")},

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from fp8core.conformance import ORACLES, CheckResult
 from fp8core.formats import FAMILIES
 from fp8core.recipes import LIBRARIES
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 
 # Blue and vermilion stay apart for every kind of colour blindness; the symbols say the same without colour.
 _STATES = {"passed": (1, "#2389D2", "✓"), "not installed": (2, "#9AA0A6", "○"), "failed": (3, "#D55E00", "✗")}
@@ -34,8 +34,8 @@ def grid_figure(results: Sequence[CheckResult]) -> go.Figure:
 
 def _families(results: Sequence[CheckResult]) -> dict[str, set[tuple[str, str]]]:
     """Label of a row -> its members as (kind, name), only those with something compared."""
-    registered = {("format", fmt.name): name for name, family in FAMILIES.items() for fmt in family}
-    registered |= {("recipe", recipe.name): tr("recipes: {library}").format(library=name) for name, library in LIBRARIES.items() for recipe in library}
+    registered = {("format", fmt.name): tr(name) for name, family in FAMILIES.items() for fmt in family}
+    registered |= {("recipe", recipe.name): tr("recipes: {library}").format(library=tr(name)) for name, library in LIBRARIES.items() for recipe in library}
     found: dict[str, set[tuple[str, str]]] = {}
     for result in results:
         if result.oracle:
@@ -51,7 +51,7 @@ def _cell(names: set[tuple[str, str]], oracle: str, results: Sequence[CheckResul
     state = next(status for status in ("failed", "passed", "not installed") if any(result.status == status for result in mine))
     members = dict.fromkeys(result.subject for result in mine if result.compared or state == "not installed")
     lines = [f"{name}: {sum(r.compared for r in mine if r.subject == name):,} ".replace(",", " ") + ("✗" if any(r.mismatches for r in mine if r.subject == name) else "") for name in members]
-    hover = mine[0].note if state == "not installed" else "<br>".join(lines[:30] + (["…"] if len(lines) > 30 else []))
+    hover = told(mine[0].note) if state == "not installed" else "<br>".join(lines[:30] + (["…"] if len(lines) > 30 else []))
     wrong = len({result.subject for result in mine if result.status == "failed"})
     code, _, symbol = _STATES[state]
     return code, f"{symbol} {wrong if wrong else len(members)}", hover

@@ -41,16 +41,16 @@ def shapes(reports: Mapping[tuple[int, str, str], ErrorReport], names: Mapping[s
     """
     places = {element: place for place, element in enumerate(names)}
     sides = list(dict.fromkeys(side for side, _, _ in reports))
-    words = {"rows": tr("1 × n, along rows"), "columns": tr("n × 1, along columns"), "square": tr("n × n, square")}
+    words = {"rows": tr("1 × {n}, along rows"), "columns": tr("{n} × 1, along columns"), "square": tr("{n} × {n}, square")}
     traces = []
     for at, (shape, word) in enumerate(words.items()):
         for panel, side in enumerate(sides, 1):
             shown = [(element, reports[side, element, shape]) for element in names if (side, element, shape) in reports]
             traces.append({
-                "type": "scatter", "x": [report.sqnr_db for _, report in shown], "y": [places[element] + 0.24 * (at - 1) for element, _ in shown], "mode": "markers", "name": word,
+                "type": "scatter", "x": [report.sqnr_db for _, report in shown], "y": [places[element] + 0.24 * (at - 1) for element, _ in shown], "mode": "markers", "name": word.format(n="n"),
                 "legendgroup": shape, "showlegend": panel == 1, "marker": {"size": 11, "symbol": _SYMBOLS[at], "color": theme.series(at)},
                 "customdata": [(100 * report.underflow, report.bits_per_value, names[element]) for element, report in shown],
-                "hovertemplate": "%{customdata[2]}, " + word.replace("n", str(side)) + "<br>" + tr("SQNR %{x:.2f} dB<br>flushed to zero %{customdata[0]:.3g} %<br>%{customdata[1]:.4g} bits per number") + "<extra></extra>",
+                "hovertemplate": "%{customdata[2]}, " + word.format(n=side) + "<br>" + tr("SQNR %{x:.2f} dB<br>flushed to zero %{customdata[0]:.3g} %<br>%{customdata[1]:.4g} bits per number") + "<extra></extra>",
             } | parts.inside(panel))  # fmt: skip
     finite = [report.sqnr_db for report in reports.values() if np.isfinite(report.sqnr_db)] or [0.0, 1.0]
     pad = 0.06 * (max(finite) - min(finite)) + 0.5

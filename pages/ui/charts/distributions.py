@@ -10,7 +10,7 @@ from fp8core.distributions import Distribution, LinearView
 from fp8core.formats import Format
 from pages.ui import theme
 from pages.ui.charts import parts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 
 _LETTER = 0.0175  # width of a letter of a zone's label, as a share of half a page
 
@@ -96,7 +96,7 @@ def linear(view: LinearView, fmt: Format) -> go.Figure:
     }]  # fmt: skip
     if 0 < view.grid.size <= 1024:
         traces.append({
-            "type": "scatter", "x": view.grid, "y": [0.0] * view.grid.size, "mode": "markers", "name": tr("numbers of {format}").format(format=fmt.title or fmt.name), "yaxis": "y2",
+            "type": "scatter", "x": view.grid, "y": [0.0] * view.grid.size, "mode": "markers", "name": tr("numbers of {format}").format(format=told(fmt.title) or fmt.name), "yaxis": "y2",
             "marker": {"symbol": "line-ns-open", "size": 18, "color": theme.ACCENT, "line": {"width": 1.5}},
             "hovertemplate": tr("%{x:.6g} is a number of the format") + "<extra></extra>",
         })  # fmt: skip

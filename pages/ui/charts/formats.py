@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 
 from fp8core.grid import Code, Spacing, describe_code, exact_text
 from fp8core.reinterpret import MEANINGS, Reinterpretation
-from pages.ui.language import tr
+from pages.ui.language import told, tr
+from pages.ui.number_tables import kind_word
 from pages.ui.theme import FATE_COLOURS, colours
 
 AXES = ("log", "linear", "scaled", "binade")
@@ -33,12 +34,12 @@ def _axis_figure(spacings: list[Spacing], axis: str) -> go.Figure:
         if axis == "linear":
             values = values[np.abs(values) <= _farthest(spacings)]
         figure.add_scatter(
-            x=(values / share).astype(np.float64), y=np.full(values.size, row), mode="markers", name=s.title, showlegend=False,
+            x=(values / share).astype(np.float64), y=np.full(values.size, row), mode="markers", name=told(s.title), showlegend=False,
             marker={"symbol": "line-ns", "opacity": 1, "size": [14 if value and abs(value) < s.min_normal else 26 for value in values], "line": {"width": 1.6, "color": shades[s.name]}},
             customdata=[_value_text(s, value) if len(spacings) <= _MOST_IN_DETAIL else raised(exact_text(float(value))) for value in values],
-            hovertemplate="%{customdata}<extra>" + s.title + "</extra>",
+            hovertemplate="%{customdata}<extra>" + told(s.title) + "</extra>",
         )  # fmt: skip
-    names = [f"<b>{s.title}</b><br>{_shown(s)}" for s in spacings]
+    names = [f"<b>{told(s.title)}</b><br>{_shown(s)}" for s in spacings]
     figure.update_yaxes(tickvals=list(range(len(spacings))), ticktext=names, range=[len(spacings) - 0.5, -0.5], showgrid=False, zeroline=False)
     figure.update_layout(height=130 + 74 * len(spacings), margin={"l": 10, "r": 20, "t": 20, "b": 60}, hovermode="closest")
     _number_axis(figure, spacings, axis)
@@ -84,8 +85,8 @@ def _binade_figure(spacings: list[Spacing]) -> go.Figure:
 
 def _binade_dots(s: Spacing, offset: float, symbol: str, shade: str) -> go.Scatter:
     return go.Scatter(
-        x=s.positions, y=s.binades + offset, mode="markers", name=s.title, marker={"size": 6, "symbol": symbol, "color": shade},
-        customdata=[_value_text(s, value) for value in s.values], hovertemplate="%{customdata}<extra>" + s.title + "</extra>",
+        x=s.positions, y=s.binades + offset, mode="markers", name=told(s.title), marker={"size": 6, "symbol": symbol, "color": shade},
+        customdata=[_value_text(s, value) for value in s.values], hovertemplate="%{customdata}<extra>" + told(s.title) + "</extra>",
     )  # fmt: skip
 
 
@@ -96,8 +97,8 @@ def _binade_bands(s: Spacing, offset: float, symbol: str, shade: str) -> go.Scat
         x += [float(s.positions[inside].min()), float(s.positions[inside].max()), None]
         y += [float(binade) + offset] * 3
         text += [tr("{count} values in this binade").format(count=int(s.per_binade[inside][0]))] * 3
-    return go.Scatter(x=x, y=y, mode="lines", name=s.title, line={"width": 4, "color": shade}, customdata=text,
-                      hovertemplate="%{customdata}<extra>" + s.title + "</extra>")  # fmt: skip
+    return go.Scatter(x=x, y=y, mode="lines", name=told(s.title), line={"width": 4, "color": shade}, customdata=text,
+                      hovertemplate="%{customdata}<extra>" + told(s.title) + "</extra>")  # fmt: skip
 
 
 def _binade_range(spacings: list[Spacing]) -> tuple[int, int]:
@@ -119,10 +120,10 @@ def spacing_figure(spacings: list[Spacing], relative: bool) -> go.Figure:
         steps = (s.relative if relative else s.steps)[:-1]
         heights.append(np.log2(steps[(s.binades[:-1] >= low) & (s.binades[:-1] <= high)]))
         figure.add_scatter(
-            x=np.log2(s.values[:-1]), y=np.log2(steps), name=s.title, mode="lines+markers" if s.complete else "lines",
+            x=np.log2(s.values[:-1]), y=np.log2(steps), name=told(s.title), mode="lines+markers" if s.complete else "lines",
             line={"width": 2, "color": shades[s.name], "shape": "linear" if relative else "hv"}, marker={"size": 5, "symbol": _SYMBOLS[at % len(_SYMBOLS)]},
             customdata=[_step_text(value, step) for value, step in zip(s.values[:-1], s.steps[:-1], strict=True)],
-            hovertemplate="%{customdata}<extra>" + s.title + "</extra>",
+            hovertemplate="%{customdata}<extra>" + told(s.title) + "</extra>",
         )  # fmt: skip
     title = tr("distance to the next value, as a share of the value") if relative else tr("distance to the next value")
     heights = np.concatenate(heights) if any(part.size for part in heights) else np.zeros(1)
@@ -165,7 +166,7 @@ def reading_figure(found: Reinterpretation, chosen: int) -> go.Figure:
     """All bytes of two formats: 16 × 16, coloured by what the second reading makes of the first; the chosen byte in a frame."""
     kinds = list(MEANINGS)
     place = np.array([kinds.index(meaning) for meaning in found.meanings]).reshape(-1, 16)
-    texts = [f"<b>0x{code:02X}</b><br>{found.first.title}: {raised(exact_text(float(a)))}<br>{found.second.title}: {raised(exact_text(float(b)))}" for code, (a, b) in enumerate(zip(found.first.values, found.second.values, strict=True))]
+    texts = [f"<b>0x{code:02X}</b><br>{told(found.first.title)}: {raised(exact_text(float(a)))}<br>{told(found.second.title)}: {raised(exact_text(float(b)))}" for code, (a, b) in enumerate(zip(found.first.values, found.second.values, strict=True))]
     colours = [FATE_COLOURS["normal"], FATE_COLOURS["saturated"], FATE_COLOURS["flushed"], FATE_COLOURS["lost"]]
     steps = [[(at + edge) / len(kinds), colours[at]] for at in range(len(kinds)) for edge in (0, 1)]
     figure = go.Figure(go.Heatmap(z=place, zmin=-0.5, zmax=len(kinds) - 0.5, colorscale=steps, showscale=False, xgap=2, ygap=2, customdata=np.array(texts).reshape(-1, 16), hovertemplate="%{customdata}<extra></extra>"))
@@ -200,14 +201,14 @@ def _short(value: float) -> str:
 
 
 def _code_text(row: Code) -> str:
-    return raised(f"<b>{row.hex}</b> = {row.bits}<br>{row.arithmetic}<br>{row.kind}")
+    return raised(f"<b>{row.hex}</b> = {row.bits}<br>{row.arithmetic}<br>{kind_word(row.kind)}")
 
 
 def _value_text(s: Spacing, value: float) -> str:
     at = np.searchsorted(s.values, value)
     if at < s.values.size and s.values[at] == value:
         row = describe_code(int(s.codes[at]), s.name)
-        return raised(f"{row.arithmetic}<br>{row.hex} = {row.bits}, {row.kind}")
+        return raised(f"{row.arithmetic}<br>{row.hex} = {row.bits}, {kind_word(row.kind)}")
     return raised(exact_text(float(value)))
 
 

@@ -12,7 +12,7 @@ from fp8core.grid import exact_text
 from fp8core.number import NumberReport
 from pages.ui.charts import parts
 from pages.ui.charts.formats import raised
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.theme import colour
 
 _GREY = "#8a8f98"
@@ -117,7 +117,7 @@ def errors_figure(reports: tuple[NumberReport, ...]) -> go.Figure:
     errors = [100 * r.relative_error for r in ordered if r.relative_error > 0]
     floor = min(min(errors, default=1.0), 12.5) / 8
     top = max(max(errors, default=100.0), 100.0)
-    names = [FORMATS[r.format].title if r.format in FORMATS else r.format for r in ordered]
+    names = [told(FORMATS[r.format].title) if r.format in FORMATS else r.format for r in ordered]
     bars = {
         "type": "bar", "x": [100 * r.relative_error if r.relative_error > 0 else None for r in ordered], "y": names, "orientation": "h", "marker": {"color": [colour(r.format) for r in ordered]},
         "customdata": [_error_text(r) for r in ordered], "hovertemplate": "%{customdata}<extra></extra>",

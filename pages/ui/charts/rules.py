@@ -14,7 +14,7 @@ from fp8core.recipes import Recipe
 from fp8core.rules import SCALE_RULES
 from pages.ui import theme
 from pages.ui.charts import parts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 
 _SYMBOLS = {4: "diamond", 6: "square", 8: "circle"}
 _LANE_PIXELS = 15
@@ -47,7 +47,7 @@ def swarm(libraries: Mapping[str, tuple[Recipe, ...]], reports: Mapping[str, Err
     traces = [_dots(name, dots[name], reports) for name in sorted(dots, key=lambda name: (-parse_format(name).bits, name))]
     layout = {
         "xaxis": {"title": tr("SQNR (dB)"), "range": [low, high]},
-        "yaxis": {"tickvals": [(first + last) / 2 for _, first, last in lines], "ticktext": [library for library, _, _ in lines], "range": [y - 0.5, -1], "showgrid": False, "zeroline": False, "ticks": ""},
+        "yaxis": {"tickvals": [(first + last) / 2 for _, first, last in lines], "ticktext": [tr(library) for library, _, _ in lines], "range": [y - 0.5, -1], "showgrid": False, "zeroline": False, "ticks": ""},
         "height": int(170 + _LANE_PIXELS * y), "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}, "hovermode": "closest",
         "shapes": [parts.horizontal(last + 0.95, line={"width": 1, "color": "rgba(128,128,128,0.35)"}) for _, _, last in lines[:-1]],
     }  # fmt: skip
@@ -64,16 +64,16 @@ def _dots(name: str, dots: list[tuple[Recipe, float, float]], reports: Mapping[s
     fmt = parse_format(name)
     symbol, hue = _SYMBOLS.get(fmt.bits, "triangle-up"), theme.colour(name)
     return {
-        "type": "scatter", "x": [x for _, x, _ in dots], "y": [y for _, _, y in dots], "mode": "markers", "name": tr("{format}, {bits} bits").format(format=fmt.title, bits=fmt.bits),
+        "type": "scatter", "x": [x for _, x, _ in dots], "y": [y for _, _, y in dots], "mode": "markers", "name": tr("{format}, {bits} bits").format(format=told(fmt.title), bits=fmt.bits),
         "marker": {"size": 10, "color": hue, "symbol": [symbol + ("-open" if reports[recipe.name].lost else "") for recipe, _, _ in dots], "line": {"width": 1.5, "color": hue}},
         "customdata": [_dot_text(recipe, reports[recipe.name]) for recipe, _, _ in dots], "hovertemplate": "%{customdata}<extra></extra>",
     }  # fmt: skip
 
 
 def _dot_text(recipe: Recipe, report: ErrorReport) -> str:
-    scale = tr("no scale") if recipe.scaling is None else tr("scale = {formula}, {block}").format(formula=SCALE_RULES[recipe.scaling.rule].formula, block=recipe.scaling.granularity)
+    scale = tr("no scale") if recipe.scaling is None else tr("scale = {formula}, {block}").format(formula=told(SCALE_RULES[recipe.scaling.rule].formula), block=told(recipe.scaling.granularity))
     shares = tr("flushed {flushed:.3g} %, clipped {clipped:.3g} %, lost {lost}").format(flushed=100 * report.underflow, clipped=100 * report.saturation, lost=report.lost)
-    return f"<b>{recipe.title}</b><br>{scale}<br>{report.sqnr_db:.2f} dB, {report.bits_per_value:.4g} " + tr("bits per number") + f"<br>{shares}"
+    return f"<b>{told(recipe.title)}</b><br>{scale}<br>{report.sqnr_db:.2f} dB, {report.bits_per_value:.4g} " + tr("bits per number") + f"<br>{shares}"
 
 
 def scale_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> go.Figure:
@@ -89,8 +89,8 @@ def scale_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> go.Figu
     label = parts.words(tr("the largest number is clipped"), 0.985, math.log10(bottom), xref="paper", xanchor="right", yanchor="bottom", font={"color": theme.FATE_COLOURS["saturated"]})
     traces = [
         {
-            "type": "scatter", "x": significand[:-1], "y": share[:-1], "mode": "lines", "name": SCALE_RULES[rule].title, "line": {"width": _WIDTHS[at % len(_WIDTHS)], "color": theme.series(at), "simplify": False},
-            "hovertemplate": SCALE_RULES[rule].formula + "<br>amax = %{x:.4f} · 2<sup>k</sup><br>" + tr("scale · max / amax") + " = %{y:.4f}<extra>" + SCALE_RULES[rule].title + "</extra>",
+            "type": "scatter", "x": significand[:-1], "y": share[:-1], "mode": "lines", "name": told(SCALE_RULES[rule].title), "line": {"width": _WIDTHS[at % len(_WIDTHS)], "color": theme.series(at), "simplify": False},
+            "hovertemplate": told(SCALE_RULES[rule].formula) + "<br>amax = %{x:.4f} · 2<sup>k</sup><br>" + tr("scale · max / amax") + " = %{y:.4f}<extra>" + told(SCALE_RULES[rule].title) + "</extra>",
         }
         for at, (rule, (significand, share)) in enumerate(curves.items())
     ]  # fmt: skip

@@ -25,7 +25,7 @@ def matrix(reports: Mapping[tuple[str, str], ErrorReport], chosen: tuple[str, st
     share = [[(100 * reports[row, column].underflow, 100 * reports[row, column].saturation) for column in columns] for row in rows]
     text = [[f"<b>{v:.1f} dB</b><br>↓{u:.2g} %  ↑{s:.2g} %" for v, (u, s) in zip(line, pairs, strict=True)] for line, pairs in zip(values, share, strict=True)]
     cells = {
-        "type": "heatmap", "z": values, "x": columns, "y": rows, "text": text, "texttemplate": "%{text}", "customdata": share, "colorscale": theme.SEQUENTIAL, "xgap": 3, "ygap": 3,
+        "type": "heatmap", "z": values, "x": columns, "y": [tr(row) for row in rows], "text": text, "texttemplate": "%{text}", "customdata": share, "colorscale": theme.SEQUENTIAL, "xgap": 3, "ygap": 3,
         "colorbar": {"title": tr("SQNR (dB)")},
         "hovertemplate": tr("granularity %{y}, rule %{x}<br>SQNR %{z:.2f} dB<br>flushed to zero %{customdata[0]:.3f} %<br>saturated %{customdata[1]:.3f} %") + "<extra></extra>",
     }  # fmt: skip

@@ -24,7 +24,7 @@ def draw(view: View) -> None:
         return
     text = texts.read(view.lesson, language())
     exhibit = _exhibit(view.lesson, language())
-    st.subheader(text.title, anchor=False)
+    frame.heading(text.title)
     if view.lesson_step == PREDICT:
         _predict(view.lesson, text, exhibit)
     else:
@@ -95,7 +95,7 @@ def _judge(lesson: str, text: texts.Text) -> None:
 
 def _summary() -> None:
     made, came_true = predictions(), right_ones()
-    st.subheader(tr("What you predicted, and what you found"), anchor=False)
+    frame.heading(tr("What you predicted, and what you found"))
     score = tr("{right} of {made} predictions came true.") if made else tr("You have predicted nothing yet.")
     waiting = tr("{left} lessons are still without a prediction.") if len(made) < len(LESSONS) else ""
     st.markdown(f"{score} {waiting}".format(right=len(came_true), made=len(made), left=len(LESSONS) - len(made)))

@@ -10,7 +10,7 @@ from fp8core.bench import BenchResult
 from fp8core.bench.devices import DEVICES, DeviceProfile, parse_peaks, write_peaks
 from pages.ui import frame, measurements, own_pair, snippets
 from pages.ui.charts import benchmark as charts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.view import HERE, View
 
 
@@ -29,7 +29,7 @@ def draw(view: View) -> None:
         note = tr("**What you see:** the line rises with the memory's speed until it meets what the units can do. A point on the rising part waits for the memory, one under the flat part for the units. Points are measured; emulated ones are hollow. A format with units of its own may lie above the roof of BF16.")
     else:
         profile = _edited(view)
-        st.caption(tr("Modelled, not measured: peaks by {source}. No product reaches them.").format(source=profile.source))
+        st.caption(tr("Modelled, not measured: peaks by {source}. No product reaches them.").format(source=told(profile.source)))
         points = measurements.modelled_points(view, profile)
         note = tr("**What you see:** the roofs of this machine's units, and where a product of the chosen size would lie at best under each recipe. Formats without units of their own take the next wider ones that hold their values exactly. All of it is modelled.")
     frame.figure(charts.roofline_figure(profile, points), f"roofline_{view.machine}", note)

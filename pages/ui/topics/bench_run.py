@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.ui import frame, measurements, own_pair
 from pages.ui.charts import benchmark as charts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.view import View
 
 
@@ -39,7 +39,7 @@ def _show(results: list, name: str, note: str = "") -> None:
     """Draw one run: times, speed beside precision, what was refused and why, the table."""
     st.caption(measurements.heading(results))
     if note:
-        st.caption(note)
+        st.caption(told(note))
     if any(not r.refusal for r in results):
         frame.figure(charts.time_figure(results), f"{name}_times", tr("**What you see:** the product alone in full colour, and in pale what quantizing its two matrices takes, which a program pays for activations at every step and for weights once."))
         frame.figure(charts.trade_figure(results), f"{name}_trade", tr("**What you see:** further up is faster, further right is closer to the exact product. Filled: the processor multiplies this format itself. Hollow: emulated, the numbers are converted to a wider format first, which takes time of its own."))

@@ -10,7 +10,7 @@ from fp8core.calibration import SCENARIOS, DelayedScaling, DelayedStep, make_ste
 from fp8core.recipes import Recipe
 from pages.ui import frame
 from pages.ui.charts import calibration as charts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.report_tables import decibel, percent
 from pages.ui.tensor_reports import Chosen
 from pages.ui.view import View
@@ -28,7 +28,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
         frame.control("algorithm")
     with right:
         view = frame.control("margin")
-    frame.heading(tr("{scenario} in {format}: the scale comes one step late").format(scenario=tr(SCENARIOS[view.scenario].title).capitalize(), format=recipe.fmt.title or recipe.fmt.name))
+    frame.heading(tr("{scenario} in {format}: the scale comes one step late").format(scenario=tr(SCENARIOS[view.scenario].title).capitalize(), format=told(recipe.fmt.title) or recipe.fmt.name))
     st.markdown(tr(SCENARIOS[view.scenario].description))
     scaling = DelayedScaling(recipe.fmt.name, view.history, view.algorithm, view.margin)
     steps = _run(view.scenario, view.seed, scaling)

@@ -15,7 +15,7 @@ from fp8core.scaling import ScaleSpec
 from pages.ui import frame, report_tables, snippets
 from pages.ui import tensor_reports as work
 from pages.ui.charts import directions as charts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
 from pages.ui.view import View
@@ -46,7 +46,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
 
 def _both_ways(chosen: Chosen, recipe: Recipe) -> None:
     other = transposed(recipe)
-    frame.heading(tr("{recipe}, on the tensor and on its transpose").format(recipe=as_text(recipe.title)))
+    frame.heading(tr("{recipe}, on the tensor and on its transpose").format(recipe=as_text(told(recipe.title))))
     if other == recipe:
         st.info(tr("This scaling has no direction: rows and columns give the same numbers. Choose one scale per row, or per block of 1 × n, to see a difference."))
         st.button(tr("One scale per block of 1 × 32"), on_click=frame.change, kwargs={"granularity": "1x32"}, key="directions_1x32")
@@ -70,7 +70,7 @@ def _directions(x, q: QuantizedTensor):
 
 
 def _row(head: dict, recipe: Recipe, report, differ: float | None = None) -> dict:
-    block = recipe.scaling.granularity.replace("x", " × ") if recipe.scaling else "–"
+    block = told(recipe.scaling.granularity.replace("x", " × ")) if recipe.scaling else "–"
     row = head | {tr("block"): block, tr("SQNR (dB)"): round(report.sqnr_db, 2), tr("flushed (%)"): round(100 * report.underflow, 4), tr("bits per number"): round(report.bits_per_value, 4)}
     return row if differ is None else row | {tr("differ from the transpose (%)"): round(100 * differ, 2)}
 

@@ -10,7 +10,7 @@ from fp8core.scaling import GRANULARITIES
 from pages.ui import frame, report_tables, snippets
 from pages.ui import tensor_reports as work
 from pages.ui.charts import scaling as charts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
 from pages.ui.view import View
@@ -18,7 +18,7 @@ from pages.ui.view import View
 
 def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
     """Draw the topic."""
-    frame.heading(tr("{tensor}, {shape}: every granularity with every scale rule, in {format}").format(tensor=as_text(chosen.title), shape=" × ".join(map(str, chosen.x.shape)), format=recipe.fmt.title))
+    frame.heading(tr("{tensor}, {shape}: every granularity with every scale rule, in {format}").format(tensor=as_text(chosen.title), shape=" × ".join(map(str, chosen.x.shape)), format=told(recipe.fmt.title)))
     pairs = {(granularity, rule): work.chosen_recipe(view, granularity, rule) for granularity in GRANULARITIES for rule in GENERIC_RULES}
     reports = work.reports(chosen, pairs)
     frame.figure(
@@ -28,7 +28,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
     _maps(chosen, recipe)
     frame.heading(tr("All pairs"))
     rows = report_tables.rows({pairs[pair].name: report for pair, report in reports.items()})
-    named = [{tr("granularity"): granularity, tr("rule"): rule} | row for (granularity, rule), row in zip(reports, rows, strict=True)]
+    named = [{tr("granularity"): tr(granularity), tr("rule"): rule} | row for (granularity, rule), row in zip(reports, rows, strict=True)]
     frame.table(named, "scaling_pairs")
     frame.explain(
         tr("What is a scale here?"),
@@ -53,7 +53,7 @@ for granularity in fp8.GRANULARITIES:
 
 
 def _maps(chosen: Chosen, recipe: Recipe) -> None:
-    frame.heading(tr("Where the scales and the errors are: {recipe}").format(recipe=as_text(recipe.title)))
+    frame.heading(tr("Where the scales and the errors are: {recipe}").format(recipe=as_text(told(recipe.title))))
     report_tables.headline(work.report(chosen, recipe))
     pictures = work.in_cells(chosen, recipe)
     left, right = st.columns(2)

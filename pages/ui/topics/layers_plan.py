@@ -10,7 +10,7 @@ from fp8core.packed import LAYOUTS
 from fp8core.plan import EXPORTS, Plan, frontier, plannable, to_line, uniform
 from pages.ui import frame, plans, snippets, whole_models
 from pages.ui.charts import plans as charts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.layer_reports import Source
 from pages.ui.upload import as_text
 from pages.ui.view import View
@@ -37,7 +37,7 @@ def draw(view: View, source: Source) -> None:
     try:
         recipes, by_hand = plans.chosen(view, source, found)
     except ValueError as error:
-        st.warning(as_text(str(error)))
+        st.warning(as_text(told(error)))
         return
     count = plans.weights_of(source, found)
     nbits, error = plans.total(found, recipes)
@@ -91,10 +91,11 @@ def _exports(source: Source, recipes: dict[str, str]) -> str:
             st.download_button(tr(export.title) + words, export.text(plan), export.file, key=f"layers_plan_{name}", icon=":material/download:", type="tertiary", on_click="ignore")
         plans.open_file(plans.tensors(source))
     with right:
-        layout = st.radio(tr("The quantized checkpoint"), plans.layouts(), key="layers_plan_layout", format_func=lambda key: tr(LAYOUTS[key].title))
+        st.session_state["layers_plan_layout"] = st.session_state.get("layers_plan_layout", plans.layouts()[0])  # set anew, as its words may be in another language now
+        layout = st.radio(tr("The quantized checkpoint"), plans.layouts(), key="layers_plan_layout", format_func={key: tr(LAYOUTS[key].title) for key in plans.layouts()}.get)
         reason = plans.refusal(source, recipes, layout)
         if reason:
-            st.caption(tr("It cannot be written so:") + " " + as_text(reason))
+            st.caption(tr("It cannot be written so:") + " " + as_text(told(reason)))
         elif source.path is not None and source.weights.nbytes > plans.MOST_NBYTES:
             st.caption(tr("It is too large for a download. On this machine, with the plan as JSON from the left:"))
             st.code(f"python -m fp8core export {shlex.quote(str(source.path))} --plan plan.json --to FOLDER --layout {layout}", language="bash")
@@ -109,7 +110,7 @@ def _write(source: Source, recipes: dict[str, str], layout: str) -> None:
         st.session_state[_WRITTEN] = (wanted, *plans.written(source, recipes, layout))
     held = st.session_state.get(_WRITTEN)
     if held is not None and held[0] == wanted:
-        st.success(held[2])
+        st.success(plans.proof(held[2]))
         st.download_button(tr("Download the checkpoint (.zip)"), held[1], "quantized.zip", "application/zip", key="layers_plan_zip", icon=":material/download:", on_click="ignore")
 
 

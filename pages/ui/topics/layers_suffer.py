@@ -12,13 +12,13 @@ from pages.ui import layer_reports as work
 from pages.ui.charts import distributions, layers
 from pages.ui.language import tr
 from pages.ui.upload import as_text
-from pages.ui.view import View
+from pages.ui.view import View, recipe_title
 
 
 def draw(view: View, source: work.Source) -> None:
     """Draw the topic."""
     found = work.reports(source, view.recipes)
-    titles = {recipe: RECIPES[recipe].title for recipe in view.recipes}
+    titles = {recipe: recipe_title(recipe) for recipe in view.recipes}
     ranked = layers.by_difference(found)
     layer = work.selected_layer(ranked, view.layer)
     if layer is None:

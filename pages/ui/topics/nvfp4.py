@@ -14,7 +14,7 @@ from fp8core.rules import SCALE_RULES
 from pages.ui import frame, report_tables
 from pages.ui import tensor_reports as work
 from pages.ui.charts import nvfp4 as charts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
 from pages.ui.view import View
@@ -47,13 +47,13 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
             charts.block(part, recipe.fmt),
             "nvfp4_block",
             tr("**What you see:** the numbers of the block as circles, what is left of them as diamonds, and all values that {format} has with this scale as dotted lines, its own numbers at the right. The stems are the errors.").format(
-                format=recipe.fmt.title
+                format=told(recipe.fmt.title)
             ),
         )
     with right:
-        frame.figure(charts.scales(counts, tr("block scale as stored, in {format}").format(format=store.title)), "nvfp4_scales", spread(counts))
+        frame.figure(charts.scales(counts, tr("block scale as stored, in {format}").format(format=told(store.title))), "nvfp4_scales", spread(counts))
     frame.table(elements(part, recipe.fmt), "nvfp4_elements", height="content")
-    frame.heading(tr("The whole tensor: {recipe}").format(recipe=as_text(recipe.title)))
+    frame.heading(tr("The whole tensor: {recipe}").format(recipe=as_text(told(recipe.title))))
     report_tables.headline(work.report(chosen, recipe))
     frame.explain(
         tr("Why two levels?"),
@@ -78,11 +78,11 @@ def steps(part: Anatomy, recipe: Recipe, store: Format) -> str:
     lines = [
         (usual if by_formula else held).format(amax=part.amax_of_all, largest=largest, store=store.max, scale=part.global_scale),
         tr("amax of this block **{amax:.6g}** → block scale wanted: {amax:.6g} / {largest} / {scale:.6g} = **{wanted:.6g}**").format(amax=part.amax, largest=largest, scale=part.global_scale, wanted=part.wanted),
-        tr("stored in {format}: code **0x{code:02X}** = `{bits}`, which means **{stored:.6g}**").format(format=store.title, code=part.scale_code, bits=store.bit_string(part.scale_code), stored=part.stored),
+        tr("stored in {format}: code **0x{code:02X}** = `{bits}`, which means **{stored:.6g}**").format(format=told(store.title), code=part.scale_code, bits=store.bit_string(part.scale_code), stored=part.stored),
         tr("effective scale: {stored:.6g} · {scale:.6g} = **{effective:.6g}**; every number of the block is divided by it and rounded to {format}").format(
-            stored=part.stored, scale=part.global_scale, effective=part.scale, format=recipe.fmt.title
+            stored=part.stored, scale=part.global_scale, effective=part.scale, format=told(recipe.fmt.title)
         ),
-        f"{as_text(recipe.title)}: {as_text(tr(recipe.source) if words.compute is None else f'{tr(words.formula)}; {tr(words.effect)}')}",
+        f"{as_text(told(recipe.title))}: {as_text(told(recipe.source) if words.compute is None else f'{told(words.formula)}; {told(words.effect)}')}",
     ]
     return "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1))
 

@@ -10,6 +10,7 @@ from functools import partial
 
 import streamlit as st
 
+from fp8core.codec import ROUNDINGS
 from fp8core.compare import scale_curve
 from fp8core.forms import Forms
 from fp8core.recipes import LIBRARIES, RECIPES, Recipe, namesakes
@@ -17,10 +18,10 @@ from fp8core.rules import GENERIC_RULES, SCALE_RULES
 from pages.ui import frame, report_tables, snippets
 from pages.ui import tensor_reports as work
 from pages.ui.charts import rules as charts
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
-from pages.ui.view import View
+from pages.ui.view import View, recipe_title
 
 MOST_NUMBERS = 1 << 18  # of one tensor, which all recipes share
 NAMES = {"MXFP8": "mxfp8_e4m3", "MXFP4": "mxfp4", "NVFP4": "nvfp4", "INT8 row-wise": "int8_row"}
@@ -51,7 +52,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
 
 def _swarm(libraries: dict, reports: dict) -> None:
     narrow = {name: report for name, report in reports.items() if RECIPES[name].fmt.bits <= 9}
-    unseen = [RECIPES[name].title for name, report in narrow.items() if not math.isfinite(report.sqnr_db)]
+    unseen = [recipe_title(name) for name, report in narrow.items() if not math.isfinite(report.sqnr_db)]
     if len(unseen) < len(narrow):
         frame.figure(
             charts.swarm(libraries, narrow),
@@ -67,7 +68,7 @@ def _swarm(libraries: dict, reports: dict) -> None:
 def _curves(view: View, recipe: Recipe) -> None:
     scale_format = view.scale_format
     curves = {rule: scale_curve(recipe.fmt, rule, scale_format) for rule in GENERIC_RULES}
-    st.markdown(f"**{tr('The same amax, five rules, {format}').format(format=as_text(recipe.fmt.title))}**")
+    st.markdown(f"**{tr('The same amax, five rules, {format}').format(format=as_text(told(recipe.fmt.title)))}**")
     frame.figure(
         charts.scale_curves(curves),
         "scale_curves",
@@ -85,9 +86,9 @@ def rows(libraries: dict[str, tuple[Recipe, ...]], reports: dict) -> list[dict]:
 def _row(library: str, recipe: Recipe, report) -> dict:
     spec = recipe.scaling
     return {
-        tr("library"): tr(library), tr("recipe"): recipe.title, tr("element"): recipe.fmt.title, tr("block"): spec.granularity.replace("x", " × ") if spec else "–",
-        tr("scale"): SCALE_RULES[spec.rule].formula if spec else tr("none"), tr("SQNR (dB)"): round(report.sqnr_db, 2), tr("flushed (%)"): round(100 * report.underflow, 4),
-        tr("clipped (%)"): round(100 * report.saturation, 4), tr("lost"): report.lost, tr("bits per number"): round(report.bits_per_value, 4), tr("name"): recipe.name, tr("source"): recipe.source,
+        tr("library"): tr(library), tr("recipe"): told(recipe.title), tr("element"): told(recipe.fmt.title), tr("block"): told(spec.granularity.replace("x", " × ")) if spec else "–",
+        tr("scale"): told(SCALE_RULES[spec.rule].formula) if spec else tr("none"), tr("SQNR (dB)"): round(report.sqnr_db, 2), tr("flushed (%)"): round(100 * report.underflow, 4),
+        tr("clipped (%)"): round(100 * report.saturation, 4), tr("lost"): report.lost, tr("bits per number"): round(report.bits_per_value, 4), tr("name"): recipe.name, tr("source"): told(recipe.source),
     }  # fmt: skip
 
 
@@ -101,8 +102,8 @@ def _disagreement_row(chosen: Chosen, name: str, first: str, recipe: Recipe, for
     rule = SCALE_RULES[recipe.scaling.rule]
     library = next(library for library, recipes in LIBRARIES.items() if recipe in recipes)
     return {
-        tr("name"): tr(name), tr("library"): tr(library), tr("recipe"): recipe.title, tr("codes that differ"): found.codes, tr("of all (%)"): round(100 * found.codes / found.count, 3), tr("scales that differ"): found.scales,
-        tr("scale"): rule.formula, tr("rounding"): recipe.rounding.replace("_", " "), tr("what it does"): tr(rule.effect),
+        tr("name"): tr(name), tr("library"): tr(library), tr("recipe"): told(recipe.title), tr("codes that differ"): found.codes, tr("of all (%)"): round(100 * found.codes / found.count, 3), tr("scales that differ"): found.scales,
+        tr("scale"): told(rule.formula), tr("rounding"): tr(ROUNDINGS[recipe.rounding]), tr("what it does"): tr(rule.effect),
     }  # fmt: skip
 
 
@@ -110,12 +111,12 @@ def _disagreement(chosen: Chosen, forms: Forms) -> None:
     with st.expander(tr("Where libraries disagree under one name"), icon=":material/call_split:"):
         st.markdown(
             tr("Each recipe beside the plain one of its name, **{names}**: same elements, same blocks, same scale format, the same tensor. Counted are elements whose codes differ.").format(
-                names=as_text(", ".join(RECIPES[first].title for first in NAMES.values()))
+                names=as_text(", ".join(recipe_title(first) for first in NAMES.values()))
             )
         )
         frame.table(disagreements(chosen, forms), "disagreements", height="content")
         for rule in dict.fromkeys(each.scaling.rule for first in NAMES.values() for each in namesakes(first)):
-            st.markdown(f"- **{as_text(tr(SCALE_RULES[rule].title))}**: {as_text(tr(small_print(rule)))}")
+            st.markdown(f"- **{as_text(tr(SCALE_RULES[rule].title))}**: {as_text(told(small_print(rule)))}")
 
 
 def small_print(rule: str) -> str:
