@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 
 import numpy as np
 import plotly.graph_objects as go
 
 from fp8core.grid import Code, Spacing, describe_code, exact_text
+from fp8core.number import interval
 from fp8core.reinterpret import MEANINGS, Reinterpretation
 from pages.ui.language import tr
-from pages.ui.theme import FATE_COLOURS, colours
+from pages.ui.theme import FATE_COLOURS, colours, dash, symbol
 
 AXES = ("log", "linear", "scaled", "binade")
-_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 _MOST_BINADES = 48
 _MOST_IN_DETAIL = 16  # formats; of more, hover shows the values without their arithmetic, which would take a megabyte
 
@@ -70,7 +71,7 @@ def _binade_figure(spacings: list[Spacing]) -> go.Figure:
     for at, s in enumerate(spacings):
         offset = (0.5 - (at + 0.5) / len(spacings)) * 0.8
         draw = _binade_dots if s.complete else _binade_bands
-        figure.add_trace(draw(s, offset, _SYMBOLS[at % len(_SYMBOLS)], shades[s.name]))
+        figure.add_trace(draw(s, offset, symbol(at), shades[s.name]))
     low, high = _binade_range(spacings)
     rows = _marks(low, high, 24)
     figure.update_xaxes(title=tr("place within the binade: value / 2<sup>binade</sup>"), range=[0.97, 2.03], tickvals=[1 + k / 8 for k in range(9)],
@@ -120,7 +121,7 @@ def spacing_figure(spacings: list[Spacing], relative: bool) -> go.Figure:
         heights.append(np.log2(steps[(s.binades[:-1] >= low) & (s.binades[:-1] <= high)]))
         figure.add_scatter(
             x=np.log2(s.values[:-1]), y=np.log2(steps), name=s.title, mode="lines+markers" if s.complete else "lines",
-            line={"width": 2, "color": shades[s.name], "shape": "linear" if relative else "hv"}, marker={"size": 5, "symbol": _SYMBOLS[at % len(_SYMBOLS)]},
+            line={"width": 2, "color": shades[s.name], "dash": dash(at), "shape": "linear" if relative else "hv"}, marker={"size": 5, "symbol": symbol(at)},
             customdata=[_step_text(value, step) for value, step in zip(s.values[:-1], s.steps[:-1], strict=True)],
             hovertemplate="%{customdata}<extra>" + s.title + "</extra>",
         )  # fmt: skip
@@ -161,6 +162,9 @@ _SHADES = {
 }
 
 
+_MARKS = "½×!∙"  # of the kinds in `MEANINGS`, for those who do not see the colours
+
+
 def reading_figure(found: Reinterpretation, chosen: int) -> go.Figure:
     """All bytes of two formats: 16 × 16, coloured by what the second reading makes of the first; the chosen byte in a frame."""
     kinds = list(MEANINGS)
@@ -168,11 +172,12 @@ def reading_figure(found: Reinterpretation, chosen: int) -> go.Figure:
     texts = [f"<b>0x{code:02X}</b><br>{found.first.title}: {raised(exact_text(float(a)))}<br>{found.second.title}: {raised(exact_text(float(b)))}" for code, (a, b) in enumerate(zip(found.first.values, found.second.values, strict=True))]
     colours = [FATE_COLOURS["normal"], FATE_COLOURS["saturated"], FATE_COLOURS["flushed"], FATE_COLOURS["lost"]]
     steps = [[(at + edge) / len(kinds), colours[at]] for at in range(len(kinds)) for edge in (0, 1)]
-    figure = go.Figure(go.Heatmap(z=place, zmin=-0.5, zmax=len(kinds) - 0.5, colorscale=steps, showscale=False, xgap=2, ygap=2, customdata=np.array(texts).reshape(-1, 16), hovertemplate="%{customdata}<extra></extra>"))
+    figure = go.Figure(go.Heatmap(z=place, zmin=-0.5, zmax=len(kinds) - 0.5, colorscale=steps, showscale=False, xgap=2, ygap=2, customdata=np.array(texts).reshape(-1, 16), hovertemplate="%{customdata}<extra></extra>",
+                                  text=np.array(list(_MARKS))[place], texttemplate="%{text}", textfont={"size": 12, "color": "#FFFFFF"}))  # fmt: skip
     names = {"half": tr("half"), "number_becomes_nan": tr("number → NaN"), "special_becomes_number": tr("NaN, ∞ → number"), "other": tr("other")}
     for at, kind in enumerate(kinds):
         if found.count(kind):
-            figure.add_scatter(x=[None], y=[None], mode="markers", name=names[kind], marker={"symbol": "square", "size": 12, "color": colours[at]})
+            figure.add_scatter(x=[None], y=[None], mode="markers", name=f"{_MARKS[at]} {names[kind]}", marker={"symbol": "square", "size": 12, "color": colours[at]})
     row, column = divmod(chosen, 16)
     figure.add_shape(type="rect", x0=column - 0.5, x1=column + 0.5, y0=row - 0.5, y1=row + 0.5, line={"width": 3.5, "color": "#F0E442"})
     figure.update_xaxes(title=tr("last four bits (hexadecimal)"), tickvals=list(range(16)), ticktext=[f"{c:X}" for c in range(16)], range=[-0.5, 15.5], showgrid=False, zeroline=False)
@@ -207,8 +212,13 @@ def _value_text(s: Spacing, value: float) -> str:
     at = np.searchsorted(s.values, value)
     if at < s.values.size and s.values[at] == value:
         row = describe_code(int(s.codes[at]), s.name)
-        return raised(f"{row.arithmetic}<br>{row.hex} = {row.bits}, {row.kind}")
+        return raised(f"{row.arithmetic}<br>{row.hex} = {row.bits}, {row.kind}<br>" + tr("rounded to it: {interval}").format(interval=_interval(int(s.codes[at]), s.name)))
     return raised(exact_text(float(value)))
+
+
+@lru_cache(maxsize=4096)
+def _interval(code: int, name: str) -> str:
+    return str(interval(code, name))
 
 
 def _step_text(value: float, step: float) -> str:

@@ -89,7 +89,7 @@ def scale_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> go.Figu
     label = parts.words(tr("the largest number is clipped"), 0.985, math.log10(bottom), xref="paper", xanchor="right", yanchor="bottom", font={"color": theme.FATE_COLOURS["saturated"]})
     traces = [
         {
-            "type": "scatter", "x": significand[:-1], "y": share[:-1], "mode": "lines", "name": SCALE_RULES[rule].title, "line": {"width": _WIDTHS[at % len(_WIDTHS)], "color": theme.series(at), "simplify": False},
+            "type": "scatter", "x": significand[:-1], "y": share[:-1], "mode": "lines", "name": SCALE_RULES[rule].title, "line": {"width": _WIDTHS[at % len(_WIDTHS)], "color": theme.series(at), "dash": theme.dash(at), "simplify": False},
             "hovertemplate": SCALE_RULES[rule].formula + "<br>amax = %{x:.4f} · 2<sup>k</sup><br>" + tr("scale · max / amax") + " = %{y:.4f}<extra>" + SCALE_RULES[rule].title + "</extra>",
         }
         for at, (rule, (significand, share)) in enumerate(curves.items())

@@ -40,7 +40,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
 
 def _maps(chosen: Chosen, recipe: Recipe) -> None:
     st.subheader(tr("Where the scales and the errors are: {recipe}").format(recipe=as_text(recipe.title)), anchor=False)
-    report_tables.headline(work.report(chosen, recipe))
+    report_tables.headline(chosen, recipe)
     pictures = work.in_cells(chosen, recipe)
     left, right = st.columns(2)
     cell = tr("One cell is {rows} × {columns} numbers.").format(rows=pictures.cell[0], columns=pictures.cell[1])

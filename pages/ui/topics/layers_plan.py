@@ -61,7 +61,7 @@ def _numbers(view: View, source: Source, found, recipes: dict[str, str], bits: f
         outcome = whole_models.outcome(source.model, recipes)
         columns[2].metric(tr("error, measured"), f"{plan_error:.3g}", help=tr("Noise-to-signal ratio of the model's output with the whole plan at work."))
         key, label = ("cosine_mean", tr("cosine with float32")) if "cosine_mean" in outcome.metrics else ("accuracy", tr("accuracy"))
-        columns[3].metric(label, f"{outcome.metrics[key]:.4f}")
+        columns[3].metric(label, f"{outcome.metrics[key]:.4f}", help=tr("What the model achieves on its own data with the whole plan at work."))
     elif not by_hand:
         columns[2].metric(tr("no choice is below"), f"{plans.best(view, source, found).bound:.3g}", help=tr("What no choice of so many bits can go below: the plan is at most this far from the best."))
     note = tr("**What you see:** each mark is one recipe for all layers; the star is the plan. Errors of marks and star are measured on the model; the line is what the layers, each measured alone, predict for the best plan of so many bits.") if measured else tr("**What you see:** each mark is one recipe for all layers, the line the best choice layer by layer, the star the plan. Errors are those of the weights alone; each layer counts once.")

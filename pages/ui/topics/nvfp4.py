@@ -55,7 +55,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
         frame.figure(charts.scales(counts, tr("block scale as stored, in {format}").format(format=store.title)), "nvfp4_scales", spread(counts))
     frame.table(elements(part, recipe.fmt), "nvfp4_elements", height="content")
     st.subheader(tr("The whole tensor: {recipe}").format(recipe=as_text(recipe.title)), anchor=False)
-    report_tables.headline(work.report(chosen, recipe))
+    report_tables.headline(chosen, recipe)
     frame.explain(
         tr("Why two levels?"),
         tr(
