@@ -64,9 +64,11 @@ def scale(part: Anatomy, recipe: Recipe) -> tuple[str, ...]:
     lines = [
         tr("amax, the largest |x| of the block, is **{amax:.6g}**.").format(amax=part.amax),
         tr("The quotient {quotient} is {wanted:.6g}: with it, amax would lie exactly at the largest number of the format.").format(quotient=over, wanted=part.wanted),
-        tr("Rule {rule}: {formula}. Stored as {format}, that is {stored:.6g}.").format(rule=as_text(tr(rule.title)), formula=as_text(tr(rule.formula)), format=as_text(tr(store.title)), stored=part.stored),
+        tr("Rule {rule}: {formula}. Stored as {format}, that is **{stored:.6g}**.").format(rule=as_text(tr(rule.title)), formula=as_text(tr(rule.formula)), format=as_text(tr(store.title)), stored=part.stored),
     ]
-    return *lines, (f"**{part.scale:.6g}**" if part.global_scale == 1 else f"{part.stored:.6g} · {part.global_scale:.6g} = **{part.scale:.6g}**")
+    if part.global_scale != 1:
+        lines.append(tr("Times the scale of the whole tensor: {stored:.6g} · {whole:.6g} = **{scale:.6g}**.").format(stored=part.stored, whole=part.global_scale, scale=part.scale))
+    return tuple(lines)
 
 
 def _share(count: int, report: ErrorReport, words: str) -> str:

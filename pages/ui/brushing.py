@@ -22,7 +22,7 @@ SELECTABLE = {"selection_mode": ("points", "box"), "config": {"modeBarButtonsToR
 
 
 def take(key: str) -> None:
-    """Callback of the histogram: the binades of the bars that were clicked or dragged over become the span."""
+    """Callback of the histogram: the binades of the bars that were dragged over, or clicked with the tool for panning, become the span."""
     binades = [point["customdata"][0] for point in st.session_state[key].selection.points if point.get("customdata")]
     if binades:
         frame.change(span=str(Span(min(binades), max(binades) + 1)))
@@ -36,7 +36,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> ErrorReport:
     report = selected(chosen, recipe, span)
     with right, st.container(horizontal=True, vertical_alignment="center"):
         if span is None:
-            st.caption(tr("All numbers are selected. Click bars, or drag over some, to look at theirs alone."))
+            st.caption(tr("All numbers are selected. Drag over bars at the right above to look at theirs alone."))
         else:
             whole = chosen.x.numel()
             words = tr("Selected: 2^{low} ≤ |x| / scale < 2^{high}, {count:,} of {all:,} numbers").format(low=span.low, high=span.high, count=report.count, all=whole)
@@ -74,6 +74,9 @@ def table(report: ErrorReport, recipe: Recipe) -> None:
     """Draw the codes, what they mean, and how many of the selected numbers got each."""
     if not report.code_histogram.size:
         st.info(tr("Codes are counted for formats of at most 16 bits; {format} has {bits}.").format(format=recipe.fmt.title, bits=recipe.fmt.bits))
+        return
+    if not report.count:
+        st.info(tr("No number lies in this stretch."))
         return
     rows, left_out = codes(report, recipe)
     frame.table(rows, "distribution_codes", height=380, column_config={tr("share (%)"): st.column_config.NumberColumn(format="%.4f")})

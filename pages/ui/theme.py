@@ -32,7 +32,10 @@ FATE_COLOURS = {"flushed": "#C2609A", "subnormal": "#55BDEB", "normal": "#2389D2
 _FATE_PATTERNS = {"flushed": "/", "subnormal": ".", "normal": "", "saturated": "x", "lost": "-"}
 
 _SERIES = ("#2389D2", "#D55E00", "#6C51C2", "#C97EA7", "#A89274", "#386B7A", "#5B7354", "#808080")
-_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "cross", "triangle-down", "star")
+_SYMBOLS = (
+    "circle", "diamond", "square", "triangle-up", "x", "cross", "triangle-down", "pentagon",
+    "hourglass", "bowtie", "triangle-left", "triangle-right", "diamond-tall", "hexagon", "star-square", "star-triangle-up",
+)  # fmt: skip
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _OTHER_COLOURS = ("#5B8FA8", "#B5533C", "#3E9C8F", "#B08900", "#A07CC5", "#6C7A89", "#A3A380", "#6E8B3D")
 _FONT = '"Source Sans", "Noto Sans", sans-serif'
@@ -59,7 +62,7 @@ def series(index: int) -> str:
 
 
 def symbol(index: int) -> str:
-    """The marker of the n-th of several things; the ninth repeats the first."""
+    """The marker of the n-th of several things; the seventeenth repeats the first."""
     return _SYMBOLS[index % len(_SYMBOLS)]
 
 

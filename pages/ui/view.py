@@ -241,7 +241,7 @@ class View:
     two_level: str = choice("nvfp4", TWO_LEVEL_RECIPES, "NVFP4 of", "Picture", "The same idea in several libraries.", recipe_title)
     block: int = choice(0, tuple(range(256)), "Block", "Picture", "Blocks are counted row by row; after the last one the first follows again.", widget="slider")
     pick: str = choice("number", tuple(_PICKS), "Which block", "Picture", "How the block that is taken apart is chosen.", _PICKS.__getitem__, "buttons")
-    span: str = text("", 24, "Only numbers with |x| / scale in", "Picture", "Two powers of two, as in 2^-6..2^-2, or nothing for all numbers; clicks or a drag over the bars above write it too.", parse_span, "is not two powers of two, the larger one last, as in 2^-6..2^-2")
+    span: str = text("", 24, "Only numbers with |x| / scale in", "Picture", "Two powers of two, as in 2^-6..2^-2, or nothing for all numbers; a drag over the bars above writes it too.", parse_span, "is not two powers of two, the larger one last, as in 2^-6..2^-2")
     zoom: int = choice(1, (1, 4, 16, 64), "Zoom", "Picture", "Show only the middle part of the axis.", lambda n: f"× {n}", "buttons")
     number: str = text("0.1", 40, "Number", "Number", "A decimal such as 0.1 or -3e-5, a fraction such as 1/3, a power such as 2^-9, inf, nan, or a code such as 0x5E.", _read_number)
     model: str = choice("minilm", tuple(MODELS), "Model", "Model", "Small real models that come with this project.", lambda key: MODELS[key].label)

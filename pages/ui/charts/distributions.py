@@ -64,8 +64,8 @@ def histogram(d: Distribution, fmt: Format | None, *, axis: str, span: Span | No
 
 
 def selectable(figure: go.Figure) -> go.Figure:
-    """Let a drag over the bars select them instead of moving the axis, and return the figure; a click selects too."""
-    return figure.update_layout(dragmode="select", selectdirection="h", clickmode="event+select")
+    """Let a drag over the bars select them instead of moving the axis, and return the figure."""
+    return figure.update_layout(dragmode="select", selectdirection="h")
 
 
 def _held(fmt: Format, binades: list[int]) -> list[str]:
