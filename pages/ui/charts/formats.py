@@ -17,7 +17,7 @@ from pages.ui.theme import FATE_COLOURS, colours, dash, symbol
 
 AXES = ("log", "linear", "scaled", "binade")
 _MOST_BINADES = 48
-_MOST_IN_DETAIL = 16  # formats; of more, hover shows the values without their arithmetic, which would take a megabyte
+_MOST_IN_DETAIL = 16  # formats; of more, hover shows less of each value, as all of it would take a megabyte
 
 
 def grid_figure(spacings: list[Spacing], axis: str) -> go.Figure:
@@ -71,7 +71,7 @@ def _binade_figure(spacings: list[Spacing]) -> go.Figure:
     for at, s in enumerate(spacings):
         offset = (0.5 - (at + 0.5) / len(spacings)) * 0.8
         draw = _binade_dots if s.complete else _binade_bands
-        figure.add_trace(draw(s, offset, symbol(at), shades[s.name]))
+        figure.add_trace(draw(s, offset, symbol(at), shades[s.name], len(spacings) <= _MOST_IN_DETAIL))
     low, high = _binade_range(spacings)
     rows = _marks(low, high, 24)
     figure.update_xaxes(title=tr("place within the binade: value / 2<sup>binade</sup>"), range=[0.97, 2.03], tickvals=[1 + k / 8 for k in range(9)],
@@ -83,14 +83,14 @@ def _binade_figure(spacings: list[Spacing]) -> go.Figure:
     return figure
 
 
-def _binade_dots(s: Spacing, offset: float, symbol: str, shade: str) -> go.Scatter:
+def _binade_dots(s: Spacing, offset: float, symbol: str, shade: str, detailed: bool) -> go.Scatter:
     return go.Scatter(
         x=s.positions, y=s.binades + offset, mode="markers", name=s.title, marker={"size": 6, "symbol": symbol, "color": shade},
-        customdata=[_value_text(s, value) for value in s.values], hovertemplate="%{customdata}<extra>" + s.title + "</extra>",
+        customdata=[_value_text(s, value, detailed) for value in s.values], hovertemplate="%{customdata}<extra>" + s.title + "</extra>",
     )  # fmt: skip
 
 
-def _binade_bands(s: Spacing, offset: float, symbol: str, shade: str) -> go.Scatter:
+def _binade_bands(s: Spacing, offset: float, symbol: str, shade: str, detailed: bool) -> go.Scatter:
     x, y, text = [], [], []
     for binade in np.unique(s.binades):
         inside = s.binades == binade
@@ -208,11 +208,12 @@ def _code_text(row: Code) -> str:
     return raised(f"<b>{row.hex}</b> = {row.bits}<br>{row.arithmetic}<br>{row.kind}")
 
 
-def _value_text(s: Spacing, value: float) -> str:
+def _value_text(s: Spacing, value: float, detailed: bool = True) -> str:
     at = np.searchsorted(s.values, value)
     if at < s.values.size and s.values[at] == value:
         row = describe_code(int(s.codes[at]), s.name)
-        return raised(f"{row.arithmetic}<br>{row.hex} = {row.bits}, {row.kind}<br>" + tr("rounded to it: {interval}").format(interval=_interval(int(s.codes[at]), s.name)))
+        reach = "<br>" + tr("rounded to it: {interval}").format(interval=_interval(int(s.codes[at]), s.name)) if detailed else ""
+        return raised(f"{row.arithmetic}<br>{row.hex} = {row.bits}, {row.kind}{reach}")
     return raised(exact_text(float(value)))
 
 
