@@ -44,7 +44,7 @@ def test_axe_finds_nothing_and_the_page_is_readable_at_200_per_cent(server, visi
     if path != "pages/conformance.py":  # nothing is drawn there before it is asked for
         figure.scroll_into_view_if_needed()
         box = figure.bounding_box()
-        assert 0 <= box["x"] and box["x"] + box["width"] <= 720 and box["y"] < 450
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 720 and box["y"] < 450
 
 
 def test_every_control_is_reached_and_changed_by_the_keyboard(server, visit):
