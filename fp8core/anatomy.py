@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -99,6 +99,23 @@ def anatomy(x, q: QuantizedTensor, index: int) -> Anatomy:
         global_scale=global_scale, wanted=own / q.recipe.fmt.max / global_scale if global_scale else float("nan"), scale_code=code, stored=float(store.value_of(np.array([code]))[0]), scale=scale,
         x=elements.numpy(), scaled=(elements / scale).numpy(), codes=codes.numpy(), values=values.numpy(), restored=(values.to(torch.float32) * scale).to(torch.float64).numpy(),
     )  # fmt: skip
+
+
+def loudest(x, q: QuantizedTensor) -> Anatomy:
+    """Return how the scale of the block with the largest number came about, rotated where the recipe rotates; its elements are left out.
+
+    Raises:
+        ValueError: the recipe has no scaling.
+
+    >>> from fp8core.quantized import quantize
+    >>> part = loudest([[1.0, 448.0]], quantize([[1.0, 448.0]], "tensor_e4m3"))
+    >>> part.amax, part.wanted, part.scale, part.x.size
+    (448.0, 1.0, 1.0, 0)
+    """
+    scale_format_of(q)
+    largest = amax(as_matrix(prepared(as_tensor(x), q.recipe)).to(torch.float64), q.recipe.scaling.block)
+    found = anatomy(x, q, int(largest.argmax()))
+    return replace(found, **{name: np.empty(0) for name in ("x", "scaled", "codes", "values", "restored")})
 
 
 def pick_block(x, q: QuantizedTensor, which: str) -> int:

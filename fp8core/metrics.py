@@ -41,6 +41,7 @@ class ErrorReport:
         binade_mse: mean of (x − x̂)² in each, shape (B,); NaN where it is empty.
         binade_sqnr_db: SQNR in each, shape (B,); NaN where it is empty.
         code_histogram: how often each code occurs, shape (2**bits,); empty for formats of more than 16 bits.
+        signal, noise: Σx² and Σ(x − x̂)².
     """
 
     count: int
@@ -61,6 +62,8 @@ class ErrorReport:
     binade_mse: np.ndarray = field(repr=False)
     binade_sqnr_db: np.ndarray = field(repr=False)
     code_histogram: np.ndarray = field(repr=False)
+    signal: float = field(repr=False)
+    noise: float = field(repr=False)
 
     @property
     def codes_used(self) -> int:
@@ -92,11 +95,11 @@ def measure(x, q: QuantizedTensor) -> ErrorReport:
     error = x64 - y64
     in_ulps, clipped = _in_ulps(prepared(finite_x64, q.recipe), usable, q)
     binades, per_binade = _by_binade(x64, error, usable & (x64 != 0))
-    used = max(int(usable.sum()), 1)
+    used, signal, noise = max(int(usable.sum()), 1), _energy(x64), _energy(error)
     return ErrorReport(
         count=count,
-        sqnr_db=_decibel(_energy(x64), _energy(error)),
-        mse=_energy(error) / used if count else math.nan,
+        sqnr_db=_decibel(signal, noise),
+        mse=noise / used if count else math.nan,
         max_abs=float(error.abs().max()) if count else math.nan,
         max_ulp=float(in_ulps.max()) if count else math.nan,
         cosine=cosine(x64, y64),
@@ -110,6 +113,8 @@ def measure(x, q: QuantizedTensor) -> ErrorReport:
         binades=binades,
         **per_binade,
         code_histogram=_code_histogram(q.codes, q.recipe.fmt),
+        signal=signal,
+        noise=noise,
     )
 
 
@@ -192,6 +197,8 @@ def to_report(found: Gathered, bits_per_value: float) -> ErrorReport:
         binades=binades,
         **per_binade,
         code_histogram=found.histogram,
+        signal=signal,
+        noise=noise,
     )
 
 

@@ -40,7 +40,7 @@ def test_a_tenth():
     assert [button.label for button in app.button if button.key.startswith("bit_")] == list("00011101")
     assert any("(1 + 5/8) = 0.1015625" in markdown.value for markdown in app.markdown)
     assert len(app.dataframe[0].value) == len(FORMATS) - len(FAMILIES["IEEE P3109"])
-    assert len(json.loads(app.get("plotly_chart")[0].proto.spec)["data"]) == 3
+    assert len(json.loads(app.get("plotly_chart")[0].proto.spec)["data"]) == 6  # both ends, three values, the number
 
 
 def test_a_click_on_a_bit_changes_the_number_and_the_link():
@@ -130,7 +130,7 @@ def test_errors_in_every_format(text, rounding):
 
 def test_the_number_line_shows_which_ends_belong():
     figure = charts.number_line(explain("1", "e4m3fn"))
-    assert [trace.marker.symbol for trace in figure.data] == ["circle", "circle", "triangle-down"]
+    assert [trace.marker.symbol for trace in figure.data] == ["circle", "circle", *["line-ns"] * 3, "triangle-down"]
     assert list(figure.data[0].x) == [-0.25]
     figure = charts.number_line(explain("0.1", "e4m3fn"))
     assert [trace.marker.symbol for trace in figure.data][:2] == ["circle-open", "circle-open"]

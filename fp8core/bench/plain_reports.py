@@ -35,7 +35,7 @@ def report_in_numpy(x: np.ndarray, q: QuantizedTensor) -> ErrorReport:
         underflow=np.count_nonzero(counted & (y64 == 0)) / x.size, saturation=np.count_nonzero(np.abs(scaled) > fmt.max + fmt.ulp_at_max / 2) / x.size,
         zeros=np.count_nonzero(x == 0), nans=np.count_nonzero(np.isnan(x)), infs=np.count_nonzero(np.isinf(x)), lost=np.count_nonzero(finite & ~usable),
         bits_per_value=q.bits_per_value, binades=lowest + np.arange(len(counts)), binade_count=counts, binade_mse=mse, binade_sqnr_db=decibel,
-        code_histogram=np.bincount(codes.reshape(-1), minlength=1 << fmt.bits),
+        code_histogram=np.bincount(codes.reshape(-1), minlength=1 << fmt.bits), signal=signal, noise=noise,
     )  # fmt: skip
 
 
@@ -62,5 +62,5 @@ def report_in_torch(x: torch.Tensor, q: QuantizedTensor) -> ErrorReport:
         underflow=int((counted & (y64 == 0)).sum()) / count, saturation=int((scaled.abs() > fmt.max + fmt.ulp_at_max / 2).sum()) / count,
         zeros=int((x == 0).sum()), nans=int(x.isnan().sum()), infs=int(x.isinf().sum()), lost=int((finite & ~usable).sum()),
         bits_per_value=q.bits_per_value, binades=lowest + np.arange(len(counts)), binade_count=counts.numpy(), binade_mse=(noises / counts).numpy(),
-        binade_sqnr_db=(10 * torch.log10(signals / noises)).numpy(), code_histogram=torch.bincount(q.codes.reshape(-1).to(torch.int64), minlength=1 << fmt.bits).numpy(),
+        binade_sqnr_db=(10 * torch.log10(signals / noises)).numpy(), code_histogram=torch.bincount(q.codes.reshape(-1).to(torch.int64), minlength=1 << fmt.bits).numpy(), signal=signal, noise=noise,
     )  # fmt: skip

@@ -17,6 +17,7 @@ import streamlit as st
 
 from pages.ui import exports, presenting, sharing, theme
 from pages.ui.cached import prepare_server
+from pages.ui.charts.alternatives import alternative
 from pages.ui.language import of_locale, told, tr, use_language
 from pages.ui.upload import as_text
 from pages.ui.view import CONTROLS, Choice, Choices, Refused, Text, View
@@ -92,12 +93,15 @@ def page(file: str, *controls: str) -> View:
             view = replace(view, **{wanted: _draw(wanted, view)})
         st.caption(tr("The address holds every setting: copy it to share what you see."))
     _keep(view, path)
+    colours = f"theme.{'dark' if is_dark() else 'light'}"
+    st.html(theme.stylesheet(st.get_option(f"{colours}.grayTextColor"), st.get_option(f"{colours}.backgroundColor")))
     with head:
         sharing.draw(path, title, tr(about.question), view, change, control)
         if is_presented:
             st.button(tr("Leave"), key="present_leave", icon=":material/close:", help=tr("Leave presenter mode"), on_click=change, kwargs={"present": "0"})
     if not is_presented:
-        st.markdown(f"##### :gray[{tr(about.question)}]")
+        with st.container(key="question"):
+            st.markdown(f"## :gray[{tr(about.question)}]")
     refused, brought = st.session_state.get(_REFUSED, ((), view))
     if view == brought:  # until the visitor changes something
         _tell(refused)
@@ -144,12 +148,14 @@ def metrics(shown: Sequence[tuple[str, str, str]], columns: Sequence[Any] = (), 
         widths: of the columns of that row.
     """
     for column, (label, value, help) in zip(columns or st.columns(widths or len(shown)), shown, strict=True):
-        column.metric(label, value, help=help or None)
+        column.metric(label, value, help=help)
     sharing.took(exports.Part([(label, value) for label, value, _ in shown]))
 
 
-def figure(drawing: go.Figure, key: str, note: str = "", **chart: Any):
+def figure(drawing: go.Figure, key: str, note: str, **chart: Any):
     """Draw a figure in the visitor's theme, and below it one sentence on what one sees -> what `st.plotly_chart` returns.
+
+    A screen reader reads what is drawn over what, the reach of the numbers, and the sentence.
 
     Args:
         note: Markdown, already translated.
@@ -162,9 +168,8 @@ def figure(drawing: go.Figure, key: str, note: str = "", **chart: Any):
     if drawing.layout.uirevision is None:
         drawing.layout.uirevision = key
     chart["config"] = _TOOLBAR | {"toImageButtonOptions": _CAMERAS[view.camera] | {"filename": key}} | chart.get("config", {})
-    shown = st.plotly_chart(drawing, key=key, theme=None, **chart)
-    if note:
-        st.caption(note)
+    shown = st.plotly_chart(drawing, key=key, theme=None, alt=alternative(drawing, note), **chart)
+    st.caption(note)
     return shown
 
 
@@ -203,6 +208,17 @@ def explain(title: str, text: str, expanded: bool = False) -> None:
     """Draw a foldable paragraph of Markdown, both already translated."""
     with st.expander(title, expanded=expanded, icon=":material/help:"):
         st.markdown(text)
+
+
+def why(value: str, *lines: str) -> None:
+    """Draw a button that opens the arithmetic behind a number beside it.
+
+    Args:
+        value: the number as it is shown.
+        lines: Markdown, already translated, with the numbers in it.
+    """
+    with st.popover(tr("Why {value}?").format(value=value), type="tertiary"):
+        st.markdown("\n\n".join(lines))
 
 
 def link(path: str, label: str, **values: Any) -> None:

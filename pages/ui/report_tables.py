@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import streamlit as st
 
+from fp8core.anatomy import loudest
 from fp8core.metrics import ErrorReport
-from pages.ui import frame
+from fp8core.recipes import Recipe
+from pages.ui import arithmetic, frame
+from pages.ui import tensor_reports as work
 from pages.ui.language import tr
+from pages.ui.tensor_reports import Chosen
 
 
-def headline(report: ErrorReport) -> None:
-    """Draw the six numbers that matter first."""
-    shown = (
-        (tr("SQNR"), decibel(report.sqnr_db), tr("Signal to quantization noise: 20 log₁₀(‖x‖ / ‖x − x̂‖). 6 dB more is half the error.")),
-        (tr("Flushed to zero"), percent(report.underflow), tr("Share of all numbers that were not zero and became zero.")),
-        (tr("Saturated"), percent(report.saturation), tr("Share of all numbers more than half an ulp beyond the largest number that the scale allows.")),
-        (tr("Largest error"), f"{report.max_abs:.3g}", tr("The largest |x − x̂|, in the units of the tensor.")),
-        (tr("Cosine"), f"{report.cosine:.6f}", tr("Cosine of the angle between the tensor and its quantized form; 1 is the same direction.")),
-        (tr("Bits per number"), f"{report.bits_per_value:.4g}", tr("Stored bits, scales included.")),
-    )
-    frame.metrics(shown)
+def headline(chosen: Chosen, recipe: Recipe) -> None:
+    """Draw the numbers that matter first, and behind a button the arithmetic of those that are not obvious."""
+    report = work.report(chosen, recipe)
+    shown = [
+        (tr("SQNR"), decibel(report.sqnr_db), tr("Signal to quantization noise: 20 log₁₀(‖x‖ / ‖x − x̂‖). 6 dB more is half the error."), arithmetic.sqnr(report)),
+        (tr("Flushed to zero"), percent(report.underflow), tr("Share of all numbers that were not zero and became zero."), arithmetic.underflow(report, recipe)),
+        (tr("Saturated"), percent(report.saturation), tr("Share of all numbers more than half an ulp beyond the largest number that the scale allows."), arithmetic.saturation(report, recipe)),
+        (tr("Largest error"), f"{report.max_abs:.3g}", tr("The largest |x − x̂|, in the units of the tensor."), ()),
+        (tr("Cosine"), f"{report.cosine:.6f}", tr("Cosine of the angle between the tensor and its quantized form; 1 is the same direction."), ()),
+        (tr("Bits per number"), f"{report.bits_per_value:.4g}", tr("Stored bits, scales included."), arithmetic.bits(report, recipe, tuple(chosen.x.shape))),
+    ]
+    if recipe.scaling is not None:
+        part = work.ask(chosen, recipe, loudest)
+        shown.append((tr("Largest block's scale"), f"{part.scale:.4g}", tr("The scale of the block that holds the largest number; decoding multiplies with it."), arithmetic.scale(part, recipe)))
+    with st.container(horizontal=True, gap="medium"):
+        places = [st.container(width="content", gap=None) for _ in shown]
+    frame.metrics([(label, value, help) for label, value, help, _ in shown], columns=places)
+    for place, (_, value, _, lines) in zip(places, shown, strict=True):
+        if lines:
+            with place:
+                frame.why(value, *lines)
     if report.lost:
         st.warning(tr("{lost} of {count} numbers became NaN or infinity: the format has no codes for them at this scale. All figures but the shares are of the rest.").format(lost=f"{report.lost:,}", count=f"{report.count:,}"), icon=":material/warning:")
 

@@ -1,7 +1,7 @@
-"""How figures look: one colour per format, one Plotly template for light and dark. No Streamlit.
+"""How figures look: one colour per format, one Plotly template for light and dark, one stylesheet. No Streamlit.
 
-Families of formats share a hue (Okabe and Ito's, moved towards the middle so that they stand out on white and on near-black);
-charts that show several members of one family add a symbol or a dash.
+Families of formats share a hue, from the middle of the scale so that they stand out on white and on near-black. The colours of the first member of each family,
+of series and of fates are at least ΔE 10 apart also for a colour-blind reader; what shares a figure has a symbol, a dash or a pattern besides, for which there is no colour at all.
 """
 
 from __future__ import annotations
@@ -19,19 +19,25 @@ SEQUENTIAL = "Viridis"
 DIVERGING = "RdBu"
 
 FORMAT_COLOURS = {
-    "float32": "#808080", "tfloat32": "#A0894F", "bfloat16": "#009E73", "float16": "#55B266",
+    "float32": "#808080", "tfloat32": "#A0894F", "bfloat16": "#1E7B5A", "float16": "#55B266",
     "e4m3fn": "#2389D2", "e4m3": "#49A5E0", "e4m3fnuz": "#4A68C8", "e4m3b11fnuz": "#8298E2", "e3m4": "#22A3B3",
     "e5m2": "#D55E00", "e5m2fnuz": "#EF8F55",
-    "e3m2fn": "#A5489B", "e2m3fn": "#CC79A7", "e2m1fn": "#8A63D2",
-    "int8": "#D98C00", "int4": "#B5790A", "mxint8": "#DDAA33",
+    "e3m2fn": "#A5489B", "e2m3fn": "#CC79A7", "e2m1fn": "#6C51C2",
+    "int8": "#CFA04A", "int4": "#B5790A", "mxint8": "#DDAA33",
     "e8m0fnu": "#9C6B4A", "ue4m3": "#B98B66", "ue5m3": "#7D5A44",
-    "hif8": "#7A9A01", "nf4": "#C2477F", "e1m2b1fn": "#AC93E6",
+    "hif8": "#7A9A01", "nf4": "#94447E", "e1m2b1fn": "#AC93E6",
     "int2": "#8F6A1E", "int3": "#A3741A", "int5": "#C0850F", "int6": "#CC890A", "int7": "#D38B05",
 }  # fmt: skip
 
-FATE_COLOURS = {"flushed": "#C2609A", "subnormal": "#49A5E0", "normal": "#2389D2", "saturated": "#D55E00", "lost": "#808080"}
+FATE_COLOURS = {"flushed": "#C2609A", "subnormal": "#55BDEB", "normal": "#2389D2", "saturated": "#D55E00", "lost": "#5C646C"}
+_FATE_PATTERNS = {"flushed": "/", "subnormal": ".", "normal": "", "saturated": "x", "lost": "-"}
 
-_SERIES = ("#2389D2", "#D55E00", "#009E73", "#D98C00", "#C2609A", "#49A5E0", "#8A63D2", "#808080")
+_SERIES = ("#2389D2", "#D55E00", "#6C51C2", "#C97EA7", "#A89274", "#386B7A", "#5B7354", "#808080")
+_SYMBOLS = (
+    "circle", "diamond", "square", "triangle-up", "x", "cross", "triangle-down", "pentagon",
+    "hourglass", "bowtie", "triangle-left", "triangle-right", "diamond-tall", "hexagon", "star-square", "star-triangle-up",
+)  # fmt: skip
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _OTHER_COLOURS = ("#5B8FA8", "#B5533C", "#3E9C8F", "#B08900", "#A07CC5", "#6C7A89", "#A3A380", "#6E8B3D")
 _INKS = {(False, False): "#262C38", (True, False): "#E3E7EE", (False, True): "#000000", (True, True): "#FFFFFF"}
 _HEIGHT = 450  # Plotly's, where a figure names none
@@ -59,6 +65,37 @@ def colours(format_names: Iterable[str]) -> dict[str, str]:
 def series(index: int) -> str:
     """The colour of the n-th of several things that have none of their own; the ninth repeats the first."""
     return _SERIES[index % len(_SERIES)]
+
+
+def symbol(index: int) -> str:
+    """The marker of the n-th of several things; the seventeenth repeats the first."""
+    return _SYMBOLS[index % len(_SYMBOLS)]
+
+
+def dash(index: int) -> str:
+    """The line of the n-th of several things; the seventh repeats the first."""
+    return _DASHES[index % len(_DASHES)]
+
+
+def fate(key: str) -> dict:
+    """The marker of bars of a fate: its colour, and a pattern for those who do not see the colour."""
+    return {"color": FATE_COLOURS[key], "pattern": {"shape": _FATE_PATTERNS[key], "fillmode": "overlay", "fgcolor": "#FFFFFF", "fgopacity": 0.75, "size": 6, "solidity": 0.25}}
+
+
+def stylesheet(grey: str, paper: str) -> str:
+    """CSS for what the theme of the page has no setting for.
+
+    Args:
+        grey: the colour of quiet text; Streamlit's own captions are paler than 4.5 : 1.
+        paper: the colour behind the page, and of text on its primary colour; Streamlit writes white there on any blue.
+    """
+    return f"""<style>
+[data-testid="stMultiSelectTagsContainer"] [data-tag], button[kind="primary"] {{ color: {paper}; }}
+[data-testid="stMultiSelectTagsContainer"] [data-tag] * {{ color: inherit; }}
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p {{ color: {grey}; opacity: 1; }}
+[data-testid="stMetricValue"] {{ font-size: 1.7rem; }}
+.st-key-question h2 {{ font-size: 1.25rem; font-weight: 600; padding: 0.25rem 0 0.5rem; }}
+</style>"""
 
 
 def styled(figure: go.Figure, dark: bool = False, large: bool = False) -> go.Figure:

@@ -26,6 +26,7 @@ from fp8core.rotation import ROTATIONS
 from fp8core.rules import GENERIC_RULES
 from fp8core.samples import SAMPLES
 from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES
+from fp8core.spans import parse_span
 from pages.ui.language import ENGLISH, LANGUAGES, told
 from pages.ui.lessons import LESSONS, STEPS, SUMMARY
 from pages.ui.local import NONE, checkpoints
@@ -191,8 +192,8 @@ _AXES = {"log": "logarithmic", "linear": "linear", "scaled": "share of max", "bi
 _TOPICS = {"grid": "granularity × rule", "rules": "all rules", "calibration": "calibration", "delayed": "delayed scaling", "nvfp4": "NVFP4 inside", "directions": "rows against columns"}
 _PICKS = {"number": "by its number", "largest": "with the largest number", "smallest": "with the smallest scale", "worst": "with the largest error"}
 _PATTERN_HELP = (
-    "Floating point: [u]e3m4, u for no sign; then if you like a bias, as in e3m4b3; then fn, fnuz, finite or extended for what the last codes mean; then _nosub for no subnormals. "
-    "Integers: int6. IEEE P3109: binary8p4, then s or u for the sign and e or f for infinity or none. A list of values: table(-1,-0.5,0,0.5,1)."
+    "Floating point is [u]e3m4, u for no sign, then if you like a bias, as in e3m4b3, then fn, fnuz, finite or extended for what the last codes mean, then _nosub for no subnormals. "
+    "Integers are int6, IEEE P3109 is binary8p4 with s or u for the sign and e or f for infinity or none, a list of values is table(-1,-0.5,0,0.5,1)."
 )
 TWO_LEVEL_RECIPES = tuple(name for name, recipe in RECIPES.items() if recipe.scaling and recipe.scaling.block == (1, 16) and recipe.scaling.scale_format == "e4m3fn_float32" and not recipe.rotation)
 _CALIBRATED_ON = {"activations": "inputs of a layer", "tensor": "the tensor at the left"}
@@ -221,7 +222,7 @@ class View:
     formats: tuple[str, ...] = choices(("e4m3fn", "e5m2"), tuple(FORMATS), "Formats", "Number format", "Shown side by side, in this order.", _format_title)
     pattern: str = text("", 400, "A format of your own", "Number format", _PATTERN_HELP)
     families: tuple[str, ...] = choices(tuple(family for family in FAMILIES if family != "IEEE P3109"), tuple(FAMILIES), "Families", "Number format", "Which formats the comparison shows, family by family.")
-    pair: str = choice("e4m3", tuple(PAIRS), "Pair", "Picture", "", lambda key: " / ".join(FORMATS[name].title for name in PAIRS[key]), "buttons")
+    pair: str = choice("e4m3", tuple(PAIRS), "Pair", "Picture", "The two formats that the same byte is read in.", lambda key: " / ".join(FORMATS[name].title for name in PAIRS[key]), "buttons")
     byte: int = choice(0x40, tuple(range(256)), "Byte", "Picture", "One of the 256 codes.", lambda code: f"0x{code:02X}", "slider")
     granularity: str = choice("tensor", ("none", *GRANULARITIES), "Scales", "Scaling", "Which numbers share one scale.", _granularity_title)
     rule: str = choice("amax", GENERIC_RULES, "Scale rule", "Scaling", "How a scale follows from the largest magnitude of its block (amax).", lambda key: SCALE_RULES[key].title)
@@ -229,39 +230,40 @@ class View:
     rotation: str = choice("none", ("none", *filter(None, ROTATIONS)), "Rotation before", "Scaling", "Turns neighbours along a row into mixtures of each other before their scale is taken, so that an outlier is spread over all of them; turned back afterwards.", lambda key: "none" if key == "none" else ROTATIONS[key].title)
     rounding: str = choice("half_even", tuple(ROUNDINGS), "Rounding", "Rounding", "What happens between two values.", lambda key: _sentence(ROUNDINGS[key]))
     overflow: str = choice("saturate", tuple(OVERFLOWS), "Overflow", "Rounding", "What happens beyond the largest value.", lambda key: {"saturate": "Saturate", "ieee": "Infinity or NaN"}.get(key, key))
-    topic: str = choice("grid", tuple(_TOPICS), "Topic", "Picture", "", _TOPICS.__getitem__, "buttons")
+    topic: str = choice("grid", tuple(_TOPICS), "Topic", "Picture", "Which question about scales the page answers.", _TOPICS.__getitem__, "buttons")
     calibrated_on: str = choice("activations", tuple(_CALIBRATED_ON), "Calibrate on", "Calibration", "Real inputs of one layer of a bundled model, in 16 batches, or the tensor chosen at the left.", _CALIBRATED_ON.__getitem__, "buttons")
     percentile: float = choice(99.99, (99.0, 99.9, 99.99, 99.999), "Percentile", "Calibration", "How many per cent of the magnitudes are not clipped.", lambda p: f"{p:g} %", "slider")
     momentum: float = choice(0.9, (0.0, 0.5, 0.9, 0.99), "Momentum", "Calibration", "Weight of the past in the moving average of the batches' amax.", widget="slider")
-    scenario: str = choice("spike", tuple(SCENARIOS), "Scenario", "Delayed scaling", "", lambda key: _sentence(SCENARIOS[key].title), "buttons")
+    scenario: str = choice("spike", tuple(SCENARIOS), "Scenario", "Delayed scaling", "How the numbers change from step to step.", lambda key: _sentence(SCENARIOS[key].title), "buttons")
     history: int = choice(16, (1, 2, 4, 8, 16, 32, 64, 1024), "History length", "Delayed scaling", "How many past steps are remembered. Transformer Engine: 1024; Megatron-LM: 1.", widget="slider")
     algorithm: str = choice("max", tuple(ALGORITHMS), "Algorithm", "Delayed scaling", "What is taken of the history. Transformer Engine: the largest; Megatron-LM: the most recent.", lambda key: _sentence(key.replace("_", " ")), "buttons")
     margin: int = choice(0, tuple(range(9)), "Margin", "Delayed scaling", "Binades left free above amax.", widget="slider")
     step: int = choice(33, tuple(range(64)), "Step", "Delayed scaling", "The step whose arithmetic is written out below; a click into the picture chooses it too.", widget="slider")
-    axis: str = choice("log", tuple(_AXES), "Axis", "Picture", "", _AXES.__getitem__, "buttons")
+    axis: str = choice("log", tuple(_AXES), "Axis", "Picture", "How the numbers of the formats are laid out.", _AXES.__getitem__, "buttons")
     library: str = choice("all", ("all", *LIBRARIES), "Library", "Picture", "Whose recipes are shown.", lambda name: "All libraries" if name == "all" else name)
     two_level: str = choice("nvfp4", TWO_LEVEL_RECIPES, "NVFP4 of", "Picture", "The same idea in several libraries.", recipe_title)
     block: int = choice(0, tuple(range(256)), "Block", "Picture", "Blocks are counted row by row; after the last one the first follows again.", widget="slider")
-    pick: str = choice("number", tuple(_PICKS), "Which block", "Picture", "", _PICKS.__getitem__, "buttons")
+    pick: str = choice("number", tuple(_PICKS), "Which block", "Picture", "How the block that is taken apart is chosen.", _PICKS.__getitem__, "buttons")
+    span: str = text("", 24, "Only numbers with |x| / scale in", "Picture", "Two powers of two, as in 2^-6..2^-2, or nothing for all numbers; a drag over the bars above writes it too.", parse_span, "is not two powers of two, the larger one last, as in 2^-6..2^-2")
     zoom: int = choice(1, (1, 4, 16, 64), "Zoom", "Picture", "Show only the middle part of the axis.", lambda n: f"× {n}", "buttons")
     number: str = text("0.1", 40, "Number", "Number", "A decimal such as 0.1 or -3e-5, a fraction such as 1/3, a power such as 2^-9, inf, nan, or a code such as 0x5E.", _read_number)
     model: str = choice("minilm", tuple(MODELS), "Model", "Model", "Small real models that come with this project.", lambda key: MODELS[key].label)
     checkpoint: str = choice(NONE, checkpoints, "Checkpoint on this machine", "Model", "What lies in the folder that was named when this dashboard was started. It takes the place of the model.")
-    layer: str = text("", 200, "Layer", "Model")
+    layer: str = text("", 200, "Layer", "Model", "The tensor that is looked at closely; a click into the picture or the table chooses it too.")
     part: str = choice("weights", ("weights", "activations"), "Part", "Model", "Weights, or the inputs of each layer on real data that come with the model.", _sentence, "buttons")
-    layers_topic: str = choice("suffer", tuple(_LAYERS_TOPICS), "Topic", "Picture", "", _LAYERS_TOPICS.__getitem__, "buttons")
+    layers_topic: str = choice("suffer", tuple(_LAYERS_TOPICS), "Topic", "Picture", "Which question about the model the page answers.", _LAYERS_TOPICS.__getitem__, "buttons")
     candidates: tuple[str, ...] = choices(CANDIDATES, tuple(RECIPES), "To choose from", "Plan", "Recipes that the plan may give to a layer. A layer may also stay as it is stored.", recipe_title)
     budget: str = choice("bits", tuple(_BUDGETS), "Budget", "Plan", "The least error that so many bits can buy; the fewest bits that keep the error below a ceiling; or one recipe for all matrices. Normalizations, embeddings and the head stay as they are in each case.", _BUDGETS.__getitem__)
     bits: float = choice(5, _BITS, "Bits per weight", "Plan", "At most so many, scales included, over all layers of the plan.", lambda b: f"{b:g}", "slider")
     ceiling: int = choice(20, (5, 10, 15, 20, 25, 30, 35, 40, 50), "SQNR at least (dB)", "Plan", "Predicted, of the model's output where the model can be run, and else of the layers' mean noise-to-signal ratio.", widget="slider")
     fused: str = choice("together", ("together", "apart"), "Layers that engines fuse", "Plan", "Inference engines multiply q, k and v as one, and gate and up; vLLM refuses a checkpoint in which they differ. Together: they get the same recipe, and a change by hand changes all of them.", _sentence, "buttons")
     plan: str = text("", 2000, "Plan", "Plan", "One recipe per layer, in order; *3 stands for three layers in a row, keep for a layer that stays as it is.", parse_line, "is not a plan: names of recipes or keep, separated by commas, each with * and a number where several layers follow")
-    layers_chart: str = choice("dots", tuple(_LAYERS_CHARTS), "Picture", "Picture", "", _LAYERS_CHARTS.__getitem__, "buttons")
+    layers_chart: str = choice("dots", tuple(_LAYERS_CHARTS), "Picture", "Picture", "How the layers are compared.", _LAYERS_CHARTS.__getitem__, "buttons")
     recipes: tuple[str, ...] = choices(("tensor_e4m3", "mxfp8_e4m3", "nvfp4", "int8_tensor"), tuple(RECIPES), "Recipes", "Recipe", "Compared in this order. A recipe is a number format together with a way to scale.", recipe_title)
     pair_of_own: str = choice("none", ("none", "added"), "A pair of your own", "Recipe", "Any number format with any scaling, compared beside the recipes.", _sentence, "buttons")
     recipe: str = choice("tensor_e4m3", tuple(RECIPES), "Recipe", "Recipe", "A number format together with a way to scale.", recipe_title)
-    rows: int = choice(256, _LENGTHS, "M (rows of A)", "Product A (M, K) · B (K, N)", widget="slider")
-    columns: int = choice(256, _LENGTHS, "N (columns of B)", "Product A (M, K) · B (K, N)", widget="slider")
+    rows: int = choice(256, _LENGTHS, "M (rows of A)", "Product A (M, K) · B (K, N)", "How many rows A and the product have.", widget="slider")
+    columns: int = choice(256, _LENGTHS, "N (columns of B)", "Product A (M, K) · B (K, N)", "How many columns B and the product have.", widget="slider")
     inner: int = choice(1024, _LENGTHS, "K (inner length)", "Product A (M, K) · B (K, N)", "Every element of the product is a sum of K terms.", widget="slider")
     smoothing: float | str = choice("none", ("none", 0.25, 0.5, 0.75), "Smoothing α", "Product A (M, K) · B (K, N)", "SmoothQuant: loud columns of A are divided, and the rows of B that meet them multiplied, before both are quantized. 0.5 shares the difficulty evenly; more moves more of it into B.", widget="buttons")
     accumulators: tuple[str, ...] = choices(("float32", "hopper_fp8", "hopper_fp8_128"), (*ACCUMULATORS, OWN), "Accumulators", "Accumulator", "How the products of one element are added. The last of the list is a unit of your own, with the two settings beside it.", lambda key: "a unit of your own" if key == OWN else ACCUMULATORS[key].title)
@@ -269,18 +271,18 @@ class View:
     promotion: int | str = choice("never", ("never", *_PROMOTIONS), "Promotion of your own unit", "Accumulator", "After how many products the sum is added to a float32 register and begins again at zero.", lambda n: n if n == "never" else f"every {n}", "slider")
     repeats: int = choice(20, (5, 20, 50), "Repeats", "Measurement", "Timed runs of each product; the median is shown.", widget="buttons")
     backend: str = choice("auto", ("auto", *BACKENDS), "Backend", "Measurement", "What multiplies; automatic takes the first that uses the codes as they are.", _backend_title)
-    measure: str = choice("run", tuple(_MEASURES), "What to measure", "Measurement", "", _MEASURES.__getitem__, "buttons")
+    measure: str = choice("run", tuple(_MEASURES), "What to measure", "Measurement", "One product, many layers and batches, or how far a machine can go.", _MEASURES.__getitem__, "buttons")
     sizes: str = choice(SQUARES, (SQUARES, *SHAPES), "Layers", "Measurement", "Square matrices, or the linear layers of a published model.", lambda key: "square matrices" if key == SQUARES else SHAPES[key].label)
     batches: tuple[int, ...] = choices((1, 16, 128, 1024), BATCHES, "Batch (tokens)", "Measurement", "How many tokens pass the layer at once: one when a single answer is written, thousands in training.")
     seconds: int = choice(60, (20, 60, 180, 600), "Seconds", "Measurement", "What would not end in this time is left out, and said.", lambda n: f"{n} s", "slider")
     machine: str = choice(HERE, (HERE, *DEVICES), "Machine", "Measurement", "This machine by what was measured on it, or one that is not here by its data sheet.", lambda key: "this machine" if key == HERE else DEVICES[key].name)
-    peaks: str = text("", 200, "Peaks of another machine", "Measurement", reads=parse_peaks, rule="is not a machine of the list with its peaks, as in B200:gb_per_s=8000,bfloat16=2250")
+    peaks: str = text("", 200, "Peaks of another machine", "Measurement", "A machine of the list with other numbers, as in B200:gb_per_s=8000,bfloat16=2250.", reads=parse_peaks, rule="is not a machine of the list with its peaks, as in B200:gb_per_s=8000,bfloat16=2250")
     present: str = choice("0", ("0", "1"), "Presenter mode", "Share", "Large type, strong contrast, figures at full width, and the controls folded away.", {"0": "off", "1": "on"}.__getitem__, "buttons")
     camera: str = choice("svg", ("svg", "png"), "The camera above a figure saves", "Share", "SVG stays sharp at any size; PNG has twice the pixels of the screen.", str.upper, "buttons")
     recorded: str = choice("shown", ("shown", "hidden"), "Recorded runs", "Measurement", "Runs of other machines that come with this project.", _sentence, "buttons")
-    lesson: str = choice(next(iter(LESSONS)), (*LESSONS, SUMMARY), "Lesson", "Lessons")
-    lesson_step: str = choice(STEPS[0], STEPS, "Step of the lesson", "Lessons")
-    language: str = choice(ENGLISH, tuple(LANGUAGES), "Language", "Language", "", LANGUAGES.__getitem__, "buttons")
+    lesson: str = choice(next(iter(LESSONS)), (*LESSONS, SUMMARY), "Lesson", "Lessons", "Which lesson is shown; the last of the list is the summary of your predictions.")
+    lesson_step: str = choice(STEPS[0], STEPS, "Step of the lesson", "Lessons", "The prediction comes first, and then what happens.")
+    language: str = choice(ENGLISH, tuple(LANGUAGES), "Language", "Language", "The language of all that this page says.", LANGUAGES.__getitem__, "buttons")
 
     def __post_init__(self):
         for name, control in CONTROLS.items():

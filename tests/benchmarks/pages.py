@@ -44,7 +44,7 @@ LONGEST_RUN_SECONDS = 300
 OPENED, AGAIN = "(opened)", "(again)"
 _WIDGETS = ("selectbox", "select_slider", "segmented_control", "multiselect", "text_input")
 _TOPICS = {"pages/scaling.py": "topic", "pages/layers.py": "layers_topic"}
-_TEXTS = {"pattern": "e3m4b3fn", "number": "1/3", "peaks": "B200:gb_per_s=4000.0", "plan": "mxfp4*2,keep"}
+_TEXTS = {"pattern": "e3m4b3fn", "number": "1/3", "peaks": "B200:gb_per_s=4000.0", "plan": "mxfp4*2,keep", "span": "2^-6..2^-2"}
 
 
 @dataclass(frozen=True)

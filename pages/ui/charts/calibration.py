@@ -15,7 +15,6 @@ from pages.ui.language import told, tr
 
 Table = Mapping[tuple[str, str], Calibration]
 
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross")
 
 
 def _title(format_name: str) -> str:
@@ -50,7 +49,7 @@ def thresholds(histogram: tuple[np.ndarray, np.ndarray], table: Table) -> go.Fig
         chosen = [table[method, name] for method in methods]
         traces.append({
             "type": "scatter", "x": np.log2([c.amax for c in chosen]), "y": np.arange(len(methods)) + offset, "mode": "markers", "name": _title(name),
-            "marker": {"color": theme.colour(name), "symbol": _SYMBOLS[i % len(_SYMBOLS)], "size": 11},
+            "marker": {"color": theme.colour(name), "symbol": theme.symbol(i), "size": 11},
             "customdata": [[tr(CALIBRATIONS[c.method].title), c.amax, 100 * c.clipped, 100 * c.flushed, c.sqnr_db] for c in chosen],
             "hovertemplate": tr("%{customdata[0]}: amax %{customdata[1]:.5g}<br>clipped %{customdata[2]:.4f} %, flushed %{customdata[3]:.3f} %<br>SQNR %{customdata[4]:.2f} dB") + f"<extra>{_title(name)}</extra>",
         } | parts.inside(2))  # fmt: skip
@@ -101,7 +100,7 @@ def squared_error(curves: Mapping[str, Calibration], table: Table, energy: float
     for i, (name, curve) in enumerate(curves.items()):
         c = table["mse", name]
         with np.errstate(divide="ignore"):
-            traces.append(_line(name, curve.thresholds / curve.largest, 10 * np.log10(energy / curve.losses), hover, "lines"))
+            traces.append(_line(i, name, curve.thresholds / curve.largest, 10 * np.log10(energy / curve.losses), hover, "lines"))
         traces.append(_chosen(i, name, c.amax / c.largest, c.sqnr_db, hover))
     largest = parts.vertical(1.0, line={"color": theme.NEUTRAL, "width": 1.2, "dash": "dash"}, layer="below")
     return _over_thresholds(traces, {"title": tr("SQNR (dB)")}, [largest])
@@ -116,16 +115,17 @@ def divergence(table: Table, most_points: int = 640) -> go.Figure:
             continue
         usable = np.flatnonzero(np.isfinite(c.losses) & (c.losses > 0))
         thin = usable[:: max(1, -(-len(usable) // most_points))]
-        traces.append(_line(name, c.thresholds[thin] / c.largest, c.losses[thin], hover, "markers"))
+        traces.append(_line(i, name, c.thresholds[thin] / c.largest, c.losses[thin], hover, "markers"))
         best = float(c.losses[c.thresholds == c.amax][0])
         if best > 0:
             traces.append(_chosen(i, name, c.amax / c.largest, best, hover))
     return _over_thresholds(traces, {"title": tr("divergence (nats, log)"), "type": "log", "exponentformat": "power", "dtick": 1})
 
 
-def _line(name: str, share: np.ndarray, losses: np.ndarray, hover: str, mode: str) -> dict:
+def _line(index: int, name: str, share: np.ndarray, losses: np.ndarray, hover: str, mode: str) -> dict:
     return {
-        "type": "scatter", "x": share, "y": losses, "mode": mode, "name": _title(name), "line": {"color": theme.colour(name), "width": 2}, "marker": {"color": theme.colour(name), "size": 4},
+        "type": "scatter", "x": share, "y": losses, "mode": mode, "name": _title(name), "line": {"color": theme.colour(name), "width": 2, "dash": theme.dash(index)},
+        "marker": {"color": theme.colour(name), "symbol": theme.symbol(index), "size": 4},
         "hovertemplate": tr("threshold %{x:.4f} of the largest") + "<br>" + hover + f"<extra>{_title(name)}</extra>",
     }  # fmt: skip
 
@@ -133,7 +133,7 @@ def _line(name: str, share: np.ndarray, losses: np.ndarray, hover: str, mode: st
 def _chosen(index: int, name: str, share: float, loss: float, hover: str) -> dict:
     return {
         "type": "scatter", "x": [share], "y": [loss], "mode": "markers", "name": _title(name), "showlegend": False,
-        "marker": {"color": theme.colour(name), "symbol": _SYMBOLS[index % len(_SYMBOLS)], "size": 12, "line": {"width": 1.5, "color": theme.NEUTRAL}},
+        "marker": {"color": theme.colour(name), "symbol": theme.symbol(index), "size": 12, "line": {"width": 1.5, "color": theme.NEUTRAL}},
         "hovertemplate": tr("chosen: threshold %{x:.4f} of the largest") + "<br>" + hover + f"<extra>{_title(name)}</extra>",
     }  # fmt: skip
 
@@ -168,7 +168,7 @@ def delayed(steps: Sequence[DelayedStep], scaling: DelayedScaling, chosen: int) 
             "hovertemplate": tr("step %{customdata[0]}<br>delayed %{customdata[6]:.2f} dB, current %{customdata[7]:.2f} dB") + "<extra></extra>",
         } | second)  # fmt: skip
     for field, name, fate in (("underflow", tr("share flushed to zero"), "flushed"), ("saturation", tr("share clipped"), "saturated")):
-        traces.append({"type": "bar", "y": [100 * getattr(step, field) for step in steps], "name": name, "marker": {"color": theme.FATE_COLOURS[fate]}} | common | third)
+        traces.append({"type": "bar", "y": [100 * getattr(step, field) for step in steps], "name": name, "marker": theme.fate(fate)} | common | third)
     over = {"range": [-0.8, max(x, default=0) + 0.8], "zeroline": False}
     axes = {
         "xaxis": over, "xaxis2": over, "xaxis3": over | {"title": tr("step")},

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import plotly.graph_objects as go
 
 from fp8core.distributions import Distribution, LinearView
 from fp8core.formats import Format
+from fp8core.grid import binade_of, hex_text
+from fp8core.spans import Span
 from pages.ui import theme
 from pages.ui.charts import parts
 from pages.ui.language import told, tr
@@ -26,34 +29,59 @@ def fate_labels() -> dict[str, str]:
     }
 
 
-def histogram(d: Distribution, fmt: Format | None, *, axis: str) -> go.Figure:
-    """Draw one bar per binade, stacked by what becomes of its numbers.
+def histogram(d: Distribution, fmt: Format | None, *, axis: str, span: Span | None = None) -> go.Figure:
+    """Draw one bar per binade, stacked by what becomes of its numbers; `customdata` of a bar begins with its binade.
 
     Args:
         fmt: draw this format's zones behind the bars; None where its limits do not lie on this axis.
         axis: title of the horizontal axis.
+        span: the binades to mark.
     """
     total, bars = max(d.count, 1), []
+    held = _held(fmt, d.binades.tolist()) if fmt is not None else [""] * d.binades.size
     for fate, label in fate_labels().items():
         counts = d.counts[fate]
         if not counts.any():
             continue
         bars.append({
-            "type": "bar", "x": d.binades + 0.5, "y": 100 * counts / total, "width": 0.92, "name": label, "marker": {"color": theme.FATE_COLOURS[fate]},
-            "customdata": [[int(e), int(e) + 1, int(c)] for e, c in zip(d.binades, counts, strict=True)],
-            "hovertemplate": tr("2^%{customdata[0]} ≤ |x| < 2^%{customdata[1]}<br>%{customdata[2]:,} numbers, %{y:.3f} % of all") + f"<extra>{label}</extra>",
+            "type": "bar", "x": d.binades + 0.5, "y": 100 * counts / total, "width": 0.92, "name": label, "marker": theme.fate(fate),
+            "customdata": [[int(e), int(e) + 1, int(c), inside] for e, c, inside in zip(d.binades, counts, held, strict=True)],
+            "hovertemplate": tr("2^%{customdata[0]} ≤ |x| < 2^%{customdata[1]}<br>%{customdata[2]:,} numbers, %{y:.3f} % of all").replace("|x|", axis) + f"<br>{label}<br>%{{customdata[3]}}<extra></extra>",
         })  # fmt: skip
     lowest, highest = (int(d.binades[0]), int(d.binades[-1]) + 1) if d.binades.size else (-10, 10)
     zones = {}
     if fmt is not None:
         lowest, highest = _widened(lowest, highest, fmt)
         zones = _zones(fmt, lowest, highest)
+    if span is not None:
+        zones["shapes"] = [*zones.get("shapes", ()), parts.upright_band(max(span.low, lowest - 0.3), min(span.high, highest + 0.3), fillcolor="rgba(0,0,0,0)", line={"width": 3, "color": theme.ACCENT})]
     layout = {
         "barmode": "stack", "bargap": 0, "legend": {"orientation": "h", "y": -0.28, "x": 0},
         "xaxis": {"title": axis, "range": [lowest - 0.3, highest + 0.3]} | _powers_of_two(lowest, highest),
         "yaxis": {"title": tr("share of all numbers (%)"), "rangemode": "tozero"},
     }  # fmt: skip
     return go.Figure(bars, layout | zones)
+
+
+def selectable(figure: go.Figure) -> go.Figure:
+    """Let a drag over the bars select them instead of moving the axis, and return the figure."""
+    return figure.update_layout(dragmode="select", selectdirection="h")
+
+
+def _held(fmt: Format, binades: list[int]) -> list[str]:
+    """What codes a format has for the magnitudes of each binade, in words."""
+    if fmt.bits > 16:
+        return [""] * len(binades)
+    values = fmt.values
+    found = np.flatnonzero(np.isfinite(values) & (values > 0))
+    places = binade_of(values[found])
+    words = []
+    for binade in binades:
+        codes = found[places == binade]
+        first, last = (hex_text(int(code), fmt) for code in (codes[0], codes[-1])) if codes.size else ("", "")
+        several = tr("{count} positive codes in it: {first} to {last}").format(count=codes.size, first=first, last=last)
+        words.append(several if codes.size > 1 else tr("1 positive code in it: {first}").format(first=first) if codes.size else tr("the format has no number in it"))
+    return words
 
 
 def _widened(lowest: int, highest: int, fmt: Format) -> tuple[int, int]:
@@ -112,10 +140,11 @@ def linear(view: LinearView, fmt: Format) -> go.Figure:
 def error_by_binade(reports: dict) -> go.Figure:
     """Draw the SQNR of each binade for several recipes: {recipe name: ErrorReport}."""
     traces = []
-    for name, report in reports.items():
+    for index, (name, report) in enumerate(reports.items()):
         enough = report.binade_count >= 20
         traces.append({
             "type": "scatter", "x": report.binades[enough] + 0.5, "y": report.binade_sqnr_db[enough].clip(-5, 120), "name": name, "mode": "lines+markers",
+            "line": {"dash": theme.dash(index)}, "marker": {"symbol": theme.symbol(index), "size": 8},
             "hovertemplate": tr("numbers near 2^%{x:.0f}<br>SQNR %{y:.1f} dB") + f"<extra>{name}</extra>",
         })  # fmt: skip
     binades = [int(b) for report in reports.values() for b in report.binades[report.binade_count >= 20]] or [0]

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 
 import numpy as np
 import plotly.graph_objects as go
 
 from fp8core.grid import Code, Spacing, describe_code, exact_text
+from fp8core.number import interval
 from fp8core.reinterpret import MEANINGS, Reinterpretation
 from pages.ui.language import told, tr
 from pages.ui.number_tables import kind_word
-from pages.ui.theme import FATE_COLOURS, colours
+from pages.ui.theme import FATE_COLOURS, colours, dash, symbol
 
 AXES = ("log", "linear", "scaled", "binade")
-_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 _MOST_BINADES = 48
-_MOST_IN_DETAIL = 16  # formats; of more, hover shows the values without their arithmetic, which would take a megabyte
+_MOST_IN_DETAIL = 16  # formats; of more, hover shows less of each value, as all of it would take a megabyte
 
 
 def grid_figure(spacings: list[Spacing], axis: str) -> go.Figure:
@@ -71,7 +72,7 @@ def _binade_figure(spacings: list[Spacing]) -> go.Figure:
     for at, s in enumerate(spacings):
         offset = (0.5 - (at + 0.5) / len(spacings)) * 0.8
         draw = _binade_dots if s.complete else _binade_bands
-        figure.add_trace(draw(s, offset, _SYMBOLS[at % len(_SYMBOLS)], shades[s.name]))
+        figure.add_trace(draw(s, offset, symbol(at), shades[s.name], len(spacings) <= _MOST_IN_DETAIL))
     low, high = _binade_range(spacings)
     rows = _marks(low, high, 24)
     figure.update_xaxes(title=tr("place within the binade: value / 2<sup>binade</sup>"), range=[0.97, 2.03], tickvals=[1 + k / 8 for k in range(9)],
@@ -83,14 +84,14 @@ def _binade_figure(spacings: list[Spacing]) -> go.Figure:
     return figure
 
 
-def _binade_dots(s: Spacing, offset: float, symbol: str, shade: str) -> go.Scatter:
+def _binade_dots(s: Spacing, offset: float, symbol: str, shade: str, detailed: bool) -> go.Scatter:
     return go.Scatter(
         x=s.positions, y=s.binades + offset, mode="markers", name=told(s.title), marker={"size": 6, "symbol": symbol, "color": shade},
-        customdata=[_value_text(s, value) for value in s.values], hovertemplate="%{customdata}<extra>" + told(s.title) + "</extra>",
+        customdata=[_value_text(s, value, detailed) for value in s.values], hovertemplate="%{customdata}<extra>" + told(s.title) + "</extra>",
     )  # fmt: skip
 
 
-def _binade_bands(s: Spacing, offset: float, symbol: str, shade: str) -> go.Scatter:
+def _binade_bands(s: Spacing, offset: float, symbol: str, shade: str, detailed: bool) -> go.Scatter:
     x, y, text = [], [], []
     for binade in np.unique(s.binades):
         inside = s.binades == binade
@@ -121,7 +122,7 @@ def spacing_figure(spacings: list[Spacing], relative: bool) -> go.Figure:
         heights.append(np.log2(steps[(s.binades[:-1] >= low) & (s.binades[:-1] <= high)]))
         figure.add_scatter(
             x=np.log2(s.values[:-1]), y=np.log2(steps), name=told(s.title), mode="lines+markers" if s.complete else "lines",
-            line={"width": 2, "color": shades[s.name], "shape": "linear" if relative else "hv"}, marker={"size": 5, "symbol": _SYMBOLS[at % len(_SYMBOLS)]},
+            line={"width": 2, "color": shades[s.name], "dash": dash(at), "shape": "linear" if relative else "hv"}, marker={"size": 5, "symbol": symbol(at)},
             customdata=[_step_text(value, step) for value, step in zip(s.values[:-1], s.steps[:-1], strict=True)],
             hovertemplate="%{customdata}<extra>" + told(s.title) + "</extra>",
         )  # fmt: skip
@@ -162,6 +163,9 @@ _SHADES = {
 }
 
 
+_MARKS = "½×!∙"  # of the kinds in `MEANINGS`, for those who do not see the colours
+
+
 def reading_figure(found: Reinterpretation, chosen: int) -> go.Figure:
     """All bytes of two formats: 16 × 16, coloured by what the second reading makes of the first; the chosen byte in a frame."""
     kinds = list(MEANINGS)
@@ -169,11 +173,12 @@ def reading_figure(found: Reinterpretation, chosen: int) -> go.Figure:
     texts = [f"<b>0x{code:02X}</b><br>{told(found.first.title)}: {raised(exact_text(float(a)))}<br>{told(found.second.title)}: {raised(exact_text(float(b)))}" for code, (a, b) in enumerate(zip(found.first.values, found.second.values, strict=True))]
     colours = [FATE_COLOURS["normal"], FATE_COLOURS["saturated"], FATE_COLOURS["flushed"], FATE_COLOURS["lost"]]
     steps = [[(at + edge) / len(kinds), colours[at]] for at in range(len(kinds)) for edge in (0, 1)]
-    figure = go.Figure(go.Heatmap(z=place, zmin=-0.5, zmax=len(kinds) - 0.5, colorscale=steps, showscale=False, xgap=2, ygap=2, customdata=np.array(texts).reshape(-1, 16), hovertemplate="%{customdata}<extra></extra>"))
+    figure = go.Figure(go.Heatmap(z=place, zmin=-0.5, zmax=len(kinds) - 0.5, colorscale=steps, showscale=False, xgap=2, ygap=2, customdata=np.array(texts).reshape(-1, 16), hovertemplate="%{customdata}<extra></extra>",
+                                  text=np.array(list(_MARKS))[place], texttemplate="%{text}", textfont={"size": 12, "color": "#FFFFFF"}))  # fmt: skip
     names = {"half": tr("half"), "number_becomes_nan": tr("number → NaN"), "special_becomes_number": tr("NaN, ∞ → number"), "other": tr("other")}
     for at, kind in enumerate(kinds):
         if found.count(kind):
-            figure.add_scatter(x=[None], y=[None], mode="markers", name=names[kind], marker={"symbol": "square", "size": 12, "color": colours[at]})
+            figure.add_scatter(x=[None], y=[None], mode="markers", name=f"{_MARKS[at]} {names[kind]}", marker={"symbol": "square", "size": 12, "color": colours[at]})
     row, column = divmod(chosen, 16)
     figure.add_shape(type="rect", x0=column - 0.5, x1=column + 0.5, y0=row - 0.5, y1=row + 0.5, line={"width": 3.5, "color": "#F0E442"})
     figure.update_xaxes(title=tr("last four bits (hexadecimal)"), tickvals=list(range(16)), ticktext=[f"{c:X}" for c in range(16)], range=[-0.5, 15.5], showgrid=False, zeroline=False)
@@ -204,12 +209,18 @@ def _code_text(row: Code) -> str:
     return raised(f"<b>{row.hex}</b> = {row.bits}<br>{row.arithmetic}<br>{kind_word(row.kind)}")
 
 
-def _value_text(s: Spacing, value: float) -> str:
+def _value_text(s: Spacing, value: float, detailed: bool = True) -> str:
     at = np.searchsorted(s.values, value)
     if at < s.values.size and s.values[at] == value:
         row = describe_code(int(s.codes[at]), s.name)
-        return raised(f"{row.arithmetic}<br>{row.hex} = {row.bits}, {kind_word(row.kind)}")
+        reach = "<br>" + tr("rounded to it: {interval}").format(interval=_interval(int(s.codes[at]), s.name)) if detailed else ""
+        return raised(f"{row.arithmetic}<br>{row.hex} = {row.bits}, {kind_word(row.kind)}{reach}")
     return raised(exact_text(float(value)))
+
+
+@lru_cache(maxsize=4096)
+def _interval(code: int, name: str) -> str:
+    return str(interval(code, name))
 
 
 def _step_text(value: float, step: float) -> str:

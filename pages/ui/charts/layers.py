@@ -14,7 +14,6 @@ from pages.ui import theme
 from pages.ui.charts import parts
 from pages.ui.language import tr
 
-_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "cross", "triangle-down", "star")
 _ROW_PX = 19  # one layer
 
 
@@ -55,7 +54,7 @@ def dots(reports: list[LayerReport], titles: dict[str, str], selected: str = "")
             shapes.append(parts.horizontal(row, x0=min(rated), x1=max(rated), xref="x", line={"color": "rgba(128,128,128,0.35)", "width": 2}, layer="below"))
     for index, (recipe, title) in enumerate(titles.items()):
         here = [(row, layer, layer.errors[recipe]) for row, layer in zip(rows, layers, strict=True) if recipe in layer.errors]
-        marker = {"symbol": _SYMBOLS[index % len(_SYMBOLS)], "color": theme.series(index), "size": 9}
+        marker = {"symbol": theme.symbol(index), "color": theme.series(index), "size": 9}
         common = {"type": "scatter", "mode": "markers", "marker": marker, "unselected": {"marker": {"opacity": 1}}, "name": title, "legendgroup": recipe}
         common |= {"y": [row for row, _, _ in here], "customdata": [[layer.name, recipe] for _, layer, _ in here]}
         traces.append({"x": [_finite_db(error) for _, _, error in here], "text": [_arithmetic(layer, error) for _, layer, error in here], "hovertemplate": "%{text}" + f"<extra>{title}</extra>"} | common | parts.inside(1))
@@ -100,7 +99,7 @@ def outliers(reports: list[LayerReport], titles: dict[str, str], selected: str =
         traces.append({
             "type": "scatter", "x": [layer.statistics.crest_factor for layer, _ in here], "y": [_finite_db(error) for _, error in here], "mode": "markers", "name": title,
             "marker": {
-                "symbol": _SYMBOLS[index % len(_SYMBOLS)], "color": theme.series(index),
+                "symbol": theme.symbol(index), "color": theme.series(index),
                 "size": [15 if layer.name == selected else 9 for layer, _ in here], "opacity": 0.85,
             },
             "customdata": [[layer.name, recipe] for layer, _ in here], "unselected": {"marker": {"opacity": 0.85}}, "text": [_arithmetic(layer, error) for layer, error in here],

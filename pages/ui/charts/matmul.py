@@ -12,23 +12,20 @@ from fp8core.gemm.error import OutlierError, ProductError
 from fp8core.recipes import parse_recipe
 from pages.ui.charts import parts
 from pages.ui.language import tr
-from pages.ui.theme import NEUTRAL, colour, series
+from pages.ui.theme import NEUTRAL, colour, dash, series, symbol
 from pages.ui.view import recipe_title
-
-_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
 
 
 def lines_of(recipes: Sequence[str]) -> dict[str, dict]:
-    """Line and marker of each recipe: the colour is that of its format, dash and symbol tell recipes of one format apart."""
+    """Line and marker of each recipe: the colour is that of its format, the dash tells recipes of one format apart, the symbol all of them."""
     seen: dict[str, int] = {}
     styles = {}
     for name in recipes:
         fmt = parse_recipe(name).format
         turn = seen[fmt] = seen.get(fmt, -1) + 1
         styles[name] = {
-            "line": {"color": colour(fmt), "dash": _DASHES[turn % len(_DASHES)]},
-            "marker": {"color": colour(fmt), "symbol": _SYMBOLS[turn % len(_SYMBOLS)], "size": 7},
+            "line": {"color": colour(fmt), "dash": dash(turn)},
+            "marker": {"color": colour(fmt), "symbol": symbol(len(styles)), "size": 7},
         }
     return styles
 
@@ -106,7 +103,7 @@ def _unit_style(name: str, unit: Accumulator) -> dict:
     turn = kinds.index((unit.group, unit.aligned_bits)) if name in ACCUMULATORS else len(kinds)
     return {
         "line": {"color": series(turn), "dash": "solid" if unit.promotion is None else "dash", "width": 2},
-        "marker": {"color": series(turn), "symbol": _SYMBOLS[turn % len(_SYMBOLS)] + ("" if unit.promotion is None else "-open"), "size": 8},
+        "marker": {"color": series(turn), "symbol": symbol(turn) + ("" if unit.promotion is None else "-open"), "size": 8},
     }
 
 

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from fp8core.codec import encode
 from fp8core.formats import FORMATS
-from fp8core.grid import exact_text
-from fp8core.number import NumberReport
+from fp8core.grid import describe_code, exact_text
+from fp8core.number import NumberReport, interval
 from pages.ui.charts import parts
 from pages.ui.charts.formats import raised
 from pages.ui.language import told, tr
@@ -87,6 +88,16 @@ def _draw_value(drawn: _Drawn, report: NumberReport, value: float, weight: int, 
     drawn.shapes.append(_line(place, place, -0.55, 0.55, color=hue, width=weight))
     text = f"<b>{_label(value)}</b>" if value == report.value else _label(value)
     drawn.annotations.append(parts.words(text, place, -0.78, yanchor="top", font={"size": 16}))
+    drawn.traces.append({
+        "type": "scatter", "x": [place] * 5, "y": [-0.5, -0.25, 0, 0.25, 0.5], "mode": "markers", "marker": {"symbol": "line-ns", "size": 12, "color": hue}, "hovertemplate": _value_text(report, value) + "<extra></extra>",
+    })  # fmt: skip
+
+
+def _value_text(report: NumberReport, value: float) -> str:
+    """Code, bits, value and interval of a value on the line."""
+    code = report.code.code if value == report.value else int(encode([value], report.format)[0])
+    found, reach = describe_code(code, report.format), interval(code, report.format, report.rounding, report.overflow)
+    return raised(f"<b>{found.hex}</b> = {found.bits}<br>{found.arithmetic}<br>{'–' if reach is None else reach}")
 
 
 def _label(value: float) -> str:

@@ -46,13 +46,13 @@ def scales(found: ScaleCounts, title: str) -> go.Figure:
     """Draw how many blocks have a scale in each binade of the scale format; bars below the smallest normal one are subnormal."""
     labels = [tr("0"), *(raised(f"2^{e}") for e in found.binades)]
     kinds = {
-        tr("rounded to zero"): ([found.zero, *np.zeros(len(found.binades), int)], theme.FATE_COLOURS["flushed"]),
-        tr("held up at the smallest"): ([0, *found.raised], theme.FATE_COLOURS["saturated"]),
-        tr("subnormal"): ([0, *np.where(found.binades < found.subnormal, found.counts - found.raised, 0)], theme.FATE_COLOURS["subnormal"]),
-        tr("normal"): ([0, *np.where(found.binades >= found.subnormal, found.counts - found.raised, 0)], theme.FATE_COLOURS["normal"]),
+        tr("rounded to zero"): ([found.zero, *np.zeros(len(found.binades), int)], theme.fate("flushed")),
+        tr("held up at the smallest"): ([0, *found.raised], theme.fate("saturated")),
+        tr("subnormal"): ([0, *np.where(found.binades < found.subnormal, found.counts - found.raised, 0)], theme.fate("subnormal")),
+        tr("normal"): ([0, *np.where(found.binades >= found.subnormal, found.counts - found.raised, 0)], theme.fate("normal")),
     }
     hover = "%{x}<br>" + tr("{blocks} blocks").format(blocks="%{y:,}")
-    traces = [{"type": "bar", "x": labels, "y": counts, "name": name, "marker": {"color": hue}, "hovertemplate": f"{hover}<extra>{name}</extra>"} for name, (counts, hue) in kinds.items()]
+    traces = [{"type": "bar", "x": labels, "y": counts, "name": name, "marker": marker, "hovertemplate": f"{hover}<extra>{name}</extra>"} for name, (counts, marker) in kinds.items()]
     layout = {
         "xaxis": {"title": title, "type": "category", "tickangle": 0}, "yaxis": {"title": tr("blocks")},
         "height": 470, "barmode": "stack", "bargap": 0.15, "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},

@@ -28,7 +28,7 @@ def pareto(frontier: Sequence[Point], uniform: Mapping[str, Point], plan: Point,
     for place, (recipe, (bits, error)) in enumerate(each for each in uniform.items() if each[1][1] > 0):
         title = recipe_title(recipe)
         traces.append({
-            "type": "scatter", "mode": "markers", "x": [bits], "y": [error], "name": title, "marker": {"size": 11, "symbol": _SYMBOLS[place % len(_SYMBOLS)], "color": theme.series(place + 1)},
+            "type": "scatter", "mode": "markers", "x": [bits], "y": [error], "name": title, "marker": {"size": 11, "symbol": theme.symbol(place), "color": theme.series(place + 1)},
             "hovertemplate": tr("every layer {title}: %{{x:.3f}} bits, error %{{y:.3g}}").format(title=title) + "<extra></extra>",
         })  # fmt: skip
     if plan[1] > 0:
@@ -41,6 +41,3 @@ def pareto(frontier: Sequence[Point], uniform: Mapping[str, Point], plan: Point,
         "xaxis": {"title": tr("bits per weight, scales included")}, "yaxis": {"title": error, "type": "log", "exponentformat": "power", "dtick": 1}, "height": 430,
         "legend": {"yanchor": "top", "y": 1.0, "x": 1.02},
     })  # fmt: skip
-
-
-_SYMBOLS = ("diamond", "circle", "square", "triangle-up", "x", "cross", "triangle-down", "pentagon")

@@ -16,7 +16,6 @@ from pages.ui import theme
 from pages.ui.charts import parts
 from pages.ui.language import told, tr
 
-_SYMBOLS = {4: "diamond", 6: "square", 8: "circle"}
 _LANE_PIXELS = 15
 _WIDTHS = (7, 5.5, 4.2, 3, 1.6)  # where curves coincide, each still shows beside the one drawn after it
 
@@ -24,7 +23,7 @@ _WIDTHS = (7, 5.5, 4.2, 3, 1.6)  # where curves coincide, each still shows besid
 def swarm(libraries: Mapping[str, tuple[Recipe, ...]], reports: Mapping[str, ErrorReport]) -> go.Figure:
     """Draw the SQNR of every recipe as a dot in the row of its library; dots that would touch move to another lane.
 
-    Colour is the element format, the symbol its bits; a hollow dot lost numbers. Recipes without a finite SQNR have no dot.
+    Colour and symbol are the element format; a hollow dot lost numbers. Recipes without a finite SQNR have no dot.
 
     Args:
         libraries: recipes by library.
@@ -44,7 +43,7 @@ def swarm(libraries: Mapping[str, tuple[Recipe, ...]], reports: Mapping[str, Err
         if drawn:
             lines.append((library, y, y + len(ends) - 1))
             y += len(ends) + 0.9
-    traces = [_dots(name, dots[name], reports) for name in sorted(dots, key=lambda name: (-parse_format(name).bits, name))]
+    traces = [_dots(index, name, dots[name], reports) for index, name in enumerate(sorted(dots, key=lambda name: (-parse_format(name).bits, name)))]
     layout = {
         "xaxis": {"title": tr("SQNR (dB)"), "range": [low, high]},
         "yaxis": {"tickvals": [(first + last) / 2 for _, first, last in lines], "ticktext": [tr(library) for library, _, _ in lines], "range": [y - 0.5, -1], "showgrid": False, "zeroline": False, "ticks": ""},
@@ -60,9 +59,9 @@ def _range(values: list[float]) -> tuple[float, float]:
     return min(finite) - pad, max(finite) + pad
 
 
-def _dots(name: str, dots: list[tuple[Recipe, float, float]], reports: Mapping[str, ErrorReport]) -> dict:
+def _dots(index: int, name: str, dots: list[tuple[Recipe, float, float]], reports: Mapping[str, ErrorReport]) -> dict:
     fmt = parse_format(name)
-    symbol, hue = _SYMBOLS.get(fmt.bits, "triangle-up"), theme.colour(name)
+    symbol, hue = theme.symbol(index), theme.colour(name)
     return {
         "type": "scatter", "x": [x for _, x, _ in dots], "y": [y for _, _, y in dots], "mode": "markers", "name": tr("{format}, {bits} bits").format(format=told(fmt.title), bits=fmt.bits),
         "marker": {"size": 10, "color": hue, "symbol": [symbol + ("-open" if reports[recipe.name].lost else "") for recipe, _, _ in dots], "line": {"width": 1.5, "color": hue}},
@@ -89,7 +88,7 @@ def scale_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> go.Figu
     label = parts.words(tr("the largest number is clipped"), 0.985, math.log10(bottom), xref="paper", xanchor="right", yanchor="bottom", font={"color": theme.FATE_COLOURS["saturated"]})
     traces = [
         {
-            "type": "scatter", "x": significand[:-1], "y": share[:-1], "mode": "lines", "name": told(SCALE_RULES[rule].title), "line": {"width": _WIDTHS[at % len(_WIDTHS)], "color": theme.series(at), "simplify": False},
+            "type": "scatter", "x": significand[:-1], "y": share[:-1], "mode": "lines", "name": told(SCALE_RULES[rule].title), "line": {"width": _WIDTHS[at % len(_WIDTHS)], "color": theme.series(at), "dash": theme.dash(at), "simplify": False},
             "hovertemplate": told(SCALE_RULES[rule].formula) + "<br>amax = %{x:.4f} · 2<sup>k</sup><br>" + tr("scale · max / amax") + " = %{y:.4f}<extra>" + told(SCALE_RULES[rule].title) + "</extra>",
         }
         for at, (rule, (significand, share)) in enumerate(curves.items())

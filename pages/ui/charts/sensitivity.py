@@ -59,8 +59,8 @@ def growth_lines(found: Sequence[Growth]) -> go.Figure:
     places, names = list(range(1, len(found) + 1)), [short(each.layer) for each in found]
     traces = [
         {
-            "type": "scatter", "mode": "lines+markers", "name": name, "x": places, "y": [_finite(value) for value in values], "text": names, "marker": {"size": 6},
-            "line": {"color": theme.series(index)}, "hovertemplate": "%{text}: %{y:.1f} dB" + f"<extra>{name}</extra>",
+            "type": "scatter", "mode": "lines+markers", "name": name, "x": places, "y": [_finite(value) for value in values], "text": names, "marker": {"size": 6, "symbol": theme.symbol(index)},
+            "line": {"color": theme.series(index), "dash": theme.dash(index)}, "hovertemplate": "%{text}: %{y:.1f} dB" + f"<extra>{name}</extra>",
         }
         for index, (name, values) in enumerate(((tr("this layer's own"), [each.local_sqnr_db for each in found]), (tr("come together so far"), [each.cumulative_sqnr_db for each in found])))
     ]  # fmt: skip

@@ -67,7 +67,7 @@ def _reveal(lesson: str, text: texts.Text, exhibit: exhibits.Exhibit) -> None:
     columns = st.columns([3, 2] if beside else len(exhibit.figures), gap="medium")
     for place, figure in enumerate(exhibit.figures):
         with columns[place]:
-            frame.figure(figure, f"lesson_{lesson}_{place}")
+            frame.figure(figure, f"lesson_{lesson}_{place}", tr("Figure {number}: {title}").format(number=place + 1, title=text.title))
     with columns[-1] if beside else st.container():
         st.markdown(text.reveal.format(**exhibit.numbers))
     left, right = st.columns([3, 2], gap="medium")

@@ -28,9 +28,9 @@ def draw(view: View) -> None:
         st.caption(sweeps.heading(found))
         for recipe in found.recipes[1:] if found.points else ():
             st.markdown(f"**{recipe_title(recipe)}**")
-            frame.figure(charts.pays_figure(found, recipe), f"pays_{recipe}")
+            frame.figure(charts.pays_figure(found, recipe), f"pays_{recipe}", tr("**What you see:** how many times faster than BF16 the product alone was, blue where it was faster and red where it was slower."))
         if found.points:
-            st.caption(tr("**What you see:** how many times faster than BF16 the product alone was, blue where it was faster and red where it was slower. With one token a layer reads all its weights for little arithmetic, so that fewer bits are less to wait for; with many tokens the arithmetic decides, and with it whether the processor multiplies the format itself."))
+            st.caption(tr("With one token a layer reads all its weights for little arithmetic, so that fewer bits are less to wait for; with many tokens the arithmetic decides, and with it whether the processor multiplies the format itself."))
         if left_out := sweeps.left_out(found):
             with st.expander(tr("Left out: {count}").format(count=len(found.left_out)), icon=":material/hourglass_disabled:"):
                 st.markdown(left_out)

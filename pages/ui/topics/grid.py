@@ -54,7 +54,7 @@ for granularity in fp8.GRANULARITIES:
 
 def _maps(chosen: Chosen, recipe: Recipe) -> None:
     frame.heading(tr("Where the scales and the errors are: {recipe}").format(recipe=as_text(told(recipe.title))))
-    report_tables.headline(work.report(chosen, recipe))
+    report_tables.headline(chosen, recipe)
     pictures = work.in_cells(chosen, recipe)
     left, right = st.columns(2)
     cell = tr("One cell is {rows} × {columns} numbers.").format(rows=pictures.cell[0], columns=pictures.cell[1])

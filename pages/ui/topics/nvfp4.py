@@ -54,7 +54,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
         frame.figure(charts.scales(counts, tr("block scale as stored, in {format}").format(format=told(store.title))), "nvfp4_scales", spread(counts))
     frame.table(elements(part, recipe.fmt), "nvfp4_elements", height="content")
     frame.heading(tr("The whole tensor: {recipe}").format(recipe=as_text(told(recipe.title))))
-    report_tables.headline(work.report(chosen, recipe))
+    report_tables.headline(chosen, recipe)
     frame.explain(
         tr("Why two levels?"),
         tr(

@@ -58,7 +58,7 @@ def _swarm(libraries: dict, reports: dict) -> None:
             charts.swarm(libraries, narrow),
             "swarm",
             tr(
-                "**What you see:** one dot for each recipe, further right is better; colour is the element format. Hollow dots lost numbers to NaN or infinity. Recipes of one format lie together: within such a group, only the scale differs."
+                "**What you see:** one dot for each recipe, further right is better; colour and symbol are the element format. Hollow dots lost numbers to NaN or infinity. Recipes of one format lie together: within such a group, only the scale differs."
             ),
         )
     if unseen:
