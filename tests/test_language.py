@@ -24,7 +24,7 @@ from fp8core.codec import OVERFLOWS, ROUNDINGS
 from fp8core.formats import FAMILIES, FORMATS, parse_format
 from fp8core.gemm import ACCUMULATORS
 from fp8core.layers.kinds import KINDS, why_not
-from fp8core.models import MODELS, load_weights
+from fp8core.models import MODELS
 from fp8core.number import explain
 from fp8core.packed import LAYOUTS
 from fp8core.packed.families import FAMILIES as FAMILIES_WRITTEN
@@ -35,7 +35,7 @@ from fp8core.rotation import ROTATIONS
 from fp8core.rules import SCALE_RULES
 from fp8core.samples import SAMPLES
 from fp8core.scaling import GRANULARITIES, SCALE_FORMATS
-from pages.ui import html_report, language, layer_reports, sweeps
+from pages.ui import frame, language
 from pages.ui.frame import PAGES
 from pages.ui.language import CATALOGUES, LANGUAGES, told, tr, use_language
 from pages.ui.topics import directions, layers_model, rules
@@ -104,7 +104,7 @@ def raised() -> set[str]:
 def controls() -> set[str]:
     words = {each for about in CONTROLS.values() for each in (about.label, about.group, about.help)}
     words |= {about.rule for about in CONTROLS.values() if isinstance(about, Text)}
-    return words | {about.title(option) for name, about in CONTROLS.items() if isinstance(about, Choice) and name != "source" for option in about.listed()} | {each.label for each in SAMPLES.values()}
+    return words | {about.title(option) for name, about in CONTROLS.items() if isinstance(about, Choice) and name not in ("source", "lesson", "lesson_step") for option in about.listed()} | {each.label for each in SAMPLES.values()}
 
 
 def pages() -> set[str]:
@@ -115,6 +115,7 @@ REACHES = {
     ("app.py", "about.title"): pages, ("app.py", "about.question"): pages,
     ("pages/ui/frame.py", "about.title"): pages, ("pages/ui/frame.py", "about.question"): pages, ("pages/ui/frame.py", "each.title"): pages,
     ("pages/ui/frame.py", "about.label"): controls, ("pages/ui/frame.py", "about.help"): controls, ("pages/ui/frame.py", "group"): controls,
+    ("pages/ui/frame.py", "label"): lambda: {label for _, label, *_ in frame._TABLE_FILES},
     ("pages/ui/accumulations.py", "name"): lambda: ("rms error (%)", "mean error (%)", "largest error (%)"),
     ("pages/ui/accumulations.py", "chosen[e.accumulator].title"): lambda: {each.title for each in ACCUMULATORS.values()} | {"a unit of your own"},
     ("pages/ui/accumulations.py", "chosen[e.accumulator].source"): lambda: {each.source for each in ACCUMULATORS.values()} | {"the settings above"},
@@ -148,7 +149,6 @@ REACHES = {
     ("pages/ui/topics/directions.py", "name"): lambda: directions.ELEMENTS.values(), ("pages/ui/topics/layers_model.py", "name"): lambda: layers_model._METRICS.values(),
     ("pages/ui/topics/layers_model.py", "_METRICS[key]"): lambda: layers_model._METRICS.values(), ("pages/ui/topics/layers_plan.py", "export.title"): lambda: {each.title for each in EXPORTS.values()},
     ("pages/ui/topics/layers_plan.py", "LAYOUTS[key].title"): lambda: {each.title for each in LAYOUTS.values()}, ("pages/ui/whole_models.py", "NEEDS_INPUTS"): lambda: (NEEDS_INPUTS,),
-    ("pages/ui/sweeps.py", "words"): lambda: {*sweeps._HEADINGS.values(), *sweeps._SPREADS.values()}, ("pages/ui/sweeps.py", "part"): lambda: ("median", "p20", "p80"),
 }  # fmt: skip
 
 
@@ -278,18 +278,6 @@ def test_a_callback_speaks_the_language_of_its_page(monkeypatch):
     assert [toast.value for toast in app.toast] == ["Layer"]
 
 
-def test_a_report_that_is_downloaded_is_in_the_language_of_its_button():
-    source = layer_reports.Source("vad", load_weights("silero_vad"), title="vad")
-    reports = [source.report(name, ("mxfp4",)) for name in source.names[:3]]
-    pages = []
-    for key in LANGUAGES:
-        thread = threading.Thread(target=lambda key=key: pages.append(html_report._analysis(key, source, reports, {"mxfp4": "MXFP4"}).decode()))
-        thread.start()
-        thread.join()
-    assert ["All layers together" in page for page in pages] == [True, False]
-    assert CHINESE["All layers together"] in pages[1]
-
-
 def refused(call, *arguments) -> str:
     with pytest.raises((ValueError, CheckpointError)) as caught:
         call(*arguments)
@@ -337,6 +325,7 @@ def test_what_fits_no_template_stays_as_it_is():
 
 STATES = {
     "app.py": [{}],
+    "pages/lessons.py": [{"lesson": "outlier"}, {"lesson": "outlier", "lesson_step": "reveal"}, {"lesson": "summary"}],
     "pages/formats.py": [{"axis": "binade", "formats": "float32,e4m3fn,nf4", "pattern": "e9m9"}],
     "pages/number.py": [{"number": "1e9", "overflow": "ieee"}, {"number": "one/2"}],
     "pages/distributions.py": [{"size": "65536", "format": "own", "pattern": "e9m9"}],

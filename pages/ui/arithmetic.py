@@ -10,7 +10,7 @@ from fp8core.metrics import ErrorReport
 from fp8core.recipes import Recipe
 from fp8core.rules import SCALE_RULES
 from fp8core.scaling import SCALE_FORMATS, sides
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.upload import as_text
 
 
@@ -28,14 +28,14 @@ def sqnr(report: ErrorReport) -> tuple[str, ...]:
 def underflow(report: ErrorReport, recipe: Recipe) -> tuple[str, ...]:
     """The share that became zero, from its count."""
     count = round(report.underflow * report.count)
-    smallest = tr("The smallest positive number of {format} is {smallest:.6g}, in units of the scale; what is rounded to zero lies below it.").format(format=recipe.fmt.title or recipe.fmt.name, smallest=recipe.fmt.min_positive)
+    smallest = tr("The smallest positive number of {format} is {smallest:.6g}, in units of the scale; what is rounded to zero lies below it.").format(format=told(recipe.fmt.title) or recipe.fmt.name, smallest=recipe.fmt.min_positive)
     return _share(count, report, tr("numbers were not zero and became zero")), smallest
 
 
 def saturation(report: ErrorReport, recipe: Recipe) -> tuple[str, ...]:
     """The share that was clipped or lost, from its count."""
     limit = tr("The largest number of {format} is {max:.6g}, in units of the scale, and half an ulp more is {limit:.6g}: what lies beyond that is counted.").format(
-        format=recipe.fmt.title or recipe.fmt.name, max=recipe.fmt.max, limit=recipe.fmt.max + recipe.fmt.ulp_at_max / 2
+        format=told(recipe.fmt.title) or recipe.fmt.name, max=recipe.fmt.max, limit=recipe.fmt.max + recipe.fmt.ulp_at_max / 2
     )
     return _share(round(report.saturation * report.count), report, tr("numbers lie beyond the largest")), limit
 
@@ -64,7 +64,7 @@ def scale(part: Anatomy, recipe: Recipe) -> tuple[str, ...]:
     lines = [
         tr("amax, the largest |x| of the block, is **{amax:.6g}**.").format(amax=part.amax),
         tr("The quotient {quotient} is {wanted:.6g}: with it, amax would lie exactly at the largest number of the format.").format(quotient=over, wanted=part.wanted),
-        tr("Rule {rule}: {formula}. Stored as {format}, that is **{stored:.6g}**.").format(rule=as_text(tr(rule.title)), formula=as_text(tr(rule.formula)), format=as_text(tr(store.title)), stored=part.stored),
+        tr("Rule {rule}: {formula}. Stored as {format}, that is **{stored:.6g}**.").format(rule=as_text(told(rule.title)), formula=as_text(told(rule.formula)), format=as_text(told(store.title)), stored=part.stored),
     ]
     if part.global_scale != 1:
         lines.append(tr("Times the scale of the whole tensor: {stored:.6g} · {whole:.6g} = **{scale:.6g}**.").format(stored=part.stored, whole=part.global_scale, scale=part.scale))

@@ -47,7 +47,8 @@ def _navigate(view: View) -> None:
     st.session_state[_MENU] = view.lesson
     left, middle, right = st.columns([1, 4, 1], vertical_alignment="center")
     left.button(tr("Previous"), key="lessons_previous", shortcut="Left", width="stretch", disabled=at == 0, on_click=_go, args=STOPS[max(at - 1, 0)])
-    middle.selectbox(tr("Lesson"), (*LESSONS, SUMMARY), format_func=_title, key=_MENU, label_visibility="collapsed", on_change=_go_to_chosen)
+    titles = {lesson: _title(lesson) for lesson in (*LESSONS, SUMMARY)}  # in the language of now: Streamlit asks again before a page has chosen one
+    middle.selectbox(tr("Lesson"), titles, format_func=titles.get, key=_MENU, label_visibility="collapsed", on_change=_go_to_chosen)
     right.button(tr("Next"), key="lessons_next", shortcut="Right", width="stretch", disabled=at == len(STOPS) - 1, on_click=_go, args=STOPS[min(at + 1, len(STOPS) - 1)])
     st.progress(at / (len(STOPS) - 1), tr("Summary") if view.lesson == SUMMARY else tr("{number} of {all}").format(number=_number(view.lesson), all=len(LESSONS)))
 

@@ -70,7 +70,7 @@ def _numbers(view: View, source: Source, found, candidates: tuple[str, ...], rec
         key, label = ("cosine_mean", tr("cosine with float32")) if "cosine_mean" in outcome.metrics else ("accuracy", tr("accuracy"))
         shown += [
             (tr("error, measured"), f"{plan_error:.3g}", tr("Noise-to-signal ratio of the model's output with the whole plan at work.")),
-            (label, f"{outcome.metrics[key]:.4f}", whole_models.explained(source.model)),
+            (label, f"{outcome.metrics[key]:.4f}", tr("What the model achieves on its own data with the whole plan at work.")),
         ]
     elif not by_hand and view.budget == "bits":
         shown.append((tr("no choice is below"), f"{plans.best(view, source, found).bound:.3g}", tr("What no choice of so many bits can go below: the plan is at most this far from the best.")))
