@@ -164,11 +164,12 @@ def figure(drawing: go.Figure, key: str, note: str, **chart: Any):
     view = _shown()
     is_presented = view.present == "1"
     sharing.took(exports.Part(drawing, key, note))
+    words = alternative(drawing, note)
     drawing = theme.styled(theme.enlarged(drawing) if is_presented else drawing, is_dark(), is_presented)
     if drawing.layout.uirevision is None:
         drawing.layout.uirevision = key
     chart["config"] = _TOOLBAR | {"toImageButtonOptions": _CAMERAS[view.camera] | {"filename": key}} | chart.get("config", {})
-    shown = st.plotly_chart(drawing, key=key, theme=None, alt=alternative(drawing, note), **chart)
+    shown = st.plotly_chart(drawing, key=key, theme=None, alt=words, **chart)
     st.caption(note)
     return shown
 

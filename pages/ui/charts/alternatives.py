@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -68,7 +70,12 @@ def _reach(figure: go.Figure) -> str:
 
 def _finite(values: Iterable) -> np.ndarray:
     try:
-        numbers = np.concatenate([np.ravel(np.asarray(each, np.float64)) for each in values if each is not None])
+        numbers = np.concatenate([np.ravel(_unpacked(each)).astype(np.float64) for each in values if each is not None])
     except ValueError:  # names of things
         return np.empty(0)
     return numbers[np.isfinite(numbers)]
+
+
+def _unpacked(values: Any) -> np.ndarray:
+    """An array of a figure, also of one that was copied: those are text in base 64."""
+    return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"]) if isinstance(values, dict) else np.asarray(values, object)
