@@ -115,7 +115,7 @@ def assert_same_distribution(ours, theirs, title) -> None:
     assert (ours.zeros, ours.nans, ours.infs, ours.count) == (theirs.zeros, theirs.nans, theirs.infs, theirs.count), title
 
 
-SUMMED = {"sqnr_db", "mse", "cosine", "binade_mse", "binade_sqnr_db"}
+SUMMED = {"signal", "noise", "sqnr_db", "mse", "cosine", "binade_mse", "binade_sqnr_db"}
 
 
 def assert_same_report(ours, theirs, title) -> None:

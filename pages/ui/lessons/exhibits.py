@@ -35,7 +35,7 @@ from pages.ui.charts.lessons import bars, beside_an_outlier, ranking
 from pages.ui.charts.matmul import accumulation_figure
 from pages.ui.charts.number import number_line
 from pages.ui.charts.rules import scale_curves
-from pages.ui.language import tr
+from pages.ui.language import told, tr
 from pages.ui.lessons import LESSONS
 from pages.ui.number_tables import formula
 from pages.ui.view import View, recipe_title
@@ -244,7 +244,7 @@ def speed(run: str, recipe: str, others: Sequence[str], device: str, tokens: tup
     profile, here = DEVICES[device], measurements.host()
     few, many = (measurements.modelled_points(View(rows=rows, columns=side, inner=side, recipes=(recipe,)), profile) for rows in tokens)
     numbers = {
-        "m": ours.case.m, "host": ours.host, "date": ours.recorded, "times": ours.product_ms.median / base.product_ms.median, "ms": ours.product_ms.median, "base_ms": base.product_ms.median,
+        "m": ours.case.m, "host": told(ours.host), "date": ours.recorded, "times": ours.product_ms.median / base.product_ms.median, "ms": ours.product_ms.median, "base_ms": base.product_ms.median,
         "here": here.gpu.name if here.gpu else here.cpu, "units_here": tr("has units for FP8") if here.multiplies("float8", measurements.device()) else tr("has no units for FP8"),
         "device": profile.name, "few": tokens[0], "many": tokens[1], "side": side, "few_gain": few[0].milliseconds / few[1].milliseconds, "many_gain": many[0].milliseconds / many[1].milliseconds,
         "few_intensity": few[1].flop_per_byte, "many_intensity": many[1].flop_per_byte, "ridge": ridge(profile, few[1].operand),

@@ -54,7 +54,7 @@ def _navigate(view: View) -> None:
 
 
 def _predict(lesson: str, text: texts.Text, exhibit: exhibits.Exhibit) -> None:
-    st.markdown("##### " + text.question.format(**exhibit.numbers))
+    st.markdown("#### " + text.question.format(**exhibit.numbers))
     key = f"prediction_{lesson}"
     st.session_state[key] = predictions().get(lesson)
     st.radio(tr("What do you predict?"), range(len(text.choices)), format_func=text.choices.__getitem__, key=key, index=None, on_change=_remember, args=(lesson,))
