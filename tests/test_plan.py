@@ -17,7 +17,7 @@ from torchao.quantization import FqnToConfig
 from fp8core.layers import analyze, to_rows
 from fp8core.models import load_weights
 from fp8core.packed import FAMILIES, family
-from fp8core.plan import CANDIDATES, EXPORTS, Chosen, Cost, Plan, apart, cheapest, choose, from_line, frontier, group_of, of_model, of_rows, of_weights, plannable, priced, stored_bits, to_line, uniform
+from fp8core.plan import CANDIDATES, EXPORTS, Chosen, Cost, Plan, apart, cheapest, choose, from_line, frontier, group_of, of_model, of_rows, of_weights, plannable, priced, stored_bits, to_line, uniform, writable
 from fp8core.quantized import quantize
 from fp8core.recipes import RECIPES
 from fp8core.sensitivity import end_to_end
@@ -115,6 +115,12 @@ def test_layers_that_engines_fuse_get_one_recipe(minilm_costs):
     assert frontier(apart(three))[-1].recipes == {"a.q_proj": "y", "a.k_proj": "z", "b": "z"}
     with pytest.raises(ValueError, match="the layers of 'a' have no recipe in common"):
         choose([Cost("p", "x", 1, 0.0, "a"), Cost("q", "y", 1, 0.0, "a")], 10)
+
+
+def test_what_cannot_be_written_in_a_shape_is_no_choice():
+    costs = [Cost("a.weight", name, 1, 0.0) for name in ("", "compressed_tensors_nvfp4", "compressed_tensors_int8", "nf4_64")]
+    for columns, wanted in ((120, {"", "compressed_tensors_int8", "nf4_64"}), (128, {"", "compressed_tensors_nvfp4", "compressed_tensors_int8", "nf4_64"})):
+        assert {cost.recipe for cost in writable(costs, {"a.weight": (64, columns)})} == wanted
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,13 @@ class Layout:
             return f"{name}, recipe {recipe.name}: this layout holds {known}"
         if form == "nvfp4" and recipe.name not in _EXACT_NVFP4:
             return f"{name}, recipe {recipe.name}: its global scale cannot be stored exactly in this layout; {' or '.join(sorted(_EXACT_NVFP4))} can"
-        side = recipe.scaling.block[1]
-        if form in _WHOLE_BLOCKS and shape[1] % side:
-            return f"{name} of shape {shape}, recipe {recipe.name}: its columns are not a multiple of {side}, the block of this layout"
+        if not self.fits(shape, recipe):
+            return f"{name} of shape {shape}, recipe {recipe.name}: its columns are not a multiple of {recipe.scaling.block[1]}, the block of this layout"
         return ""
+
+    def fits(self, shape: tuple[int, ...], recipe: Recipe) -> bool:
+        """Whether the columns of a weight are whole blocks, where the form of its recipe has to have those."""
+        return family(recipe) not in _WHOLE_BLOCKS or shape[-1] % recipe.scaling.block[1] == 0
 
 
 def _float8(x: torch.Tensor, q: QuantizedTensor) -> Parts:

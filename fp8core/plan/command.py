@@ -14,7 +14,7 @@ from fp8core.layers import analyze
 from fp8core.layers.row_file import finished_rows
 from fp8core.packed import LAYOUTS, decoded, verify, write_quantized
 from fp8core.plan.choose import KEEP, Chosen, cheapest, choose, uniform
-from fp8core.plan.costs import CANDIDATES, apart, of_rows, of_weights, plannable
+from fp8core.plan.costs import CANDIDATES, apart, of_rows, of_weights, plannable, writable
 from fp8core.plan.exports import EXPORTS
 from fp8core.plan.plan import Plan
 from fp8core.recipes import parse_recipe
@@ -59,6 +59,8 @@ def _plan(options: argparse.Namespace) -> None:
     else:
         costs = of_weights(analyze(checkpoint, recipes, names, watched("measuring")))
     costs = apart(costs) if options.apart else costs
+    if not options.all:
+        costs = writable(costs, {name: checkpoint.infos[name].shape for name in names})
     chosen = uniform(costs, recipes[0]) if options.all else _chosen(options, costs, sum(checkpoint.infos[name].count for name in names))
     plan = Plan(checkpoint.filename, chosen.recipes)
     if options.out:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from fp8core.checkpoints import Checkpoint
 from fp8core.layers import LayerReport, kind_of, why_not
 from fp8core.models import load_weights
+from fp8core.packed import LAYOUTS
 from fp8core.plan.choose import KEEP, Cost
 from fp8core.plan.fused import group_of
 from fp8core.recipes import parse_recipe
@@ -94,6 +95,16 @@ def of_model(model: str, recipes: Sequence[str], progress: Progress | None = Non
         for recipe in recipes:
             found.append(Cost(info.name, recipe, stored_bits(info.shape, recipe), noise_to_signal(alone(model, layer, recipe).output_sqnr_db), group_of(info.name)))
     return found
+
+
+def writable(costs: Iterable[Cost], shapes: Mapping[str, tuple[int, ...]], layout: str = "compressed-tensors") -> list[Cost]:
+    """The same costs, without recipes whose blocks are not whole in a weight of this shape, where a layout wants them whole.
+
+    Args:
+        shapes: by layer.
+        layout: a key of `packed.LAYOUTS`.
+    """
+    return [cost for cost in costs if not cost.recipe or LAYOUTS[layout].fits(shapes[cost.layer], parse_recipe(cost.recipe))]
 
 
 def apart(costs: Iterable[Cost]) -> list[Cost]:

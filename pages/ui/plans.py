@@ -13,7 +13,7 @@ import streamlit as st
 
 from fp8core.packed import LAYOUTS, verify, write_quantized
 from fp8core.packed.writing import check
-from fp8core.plan import KEEP, Chosen, Cost, Plan, apart, cheapest, choose, from_line, group_of, of_weights, plannable, priced, to_line, uniform
+from fp8core.plan import KEEP, Chosen, Cost, Plan, apart, cheapest, choose, from_line, group_of, of_weights, plannable, priced, to_line, uniform, writable
 from fp8core.recipes import RECIPES
 from pages.ui import exports, frame, layer_reports, sharing, whole_models
 from pages.ui.language import told, tr
@@ -36,8 +36,8 @@ def measured(source: Source) -> bool:
     return bool(source.model) and set(tensors(source)) == {f"{layer}.weight" for layer in whole_models.layers_of(source.model)}
 
 
-def costs(source: Source, candidates: Sequence[str], fused: str) -> list[Cost]:
-    """What each candidate costs each layer; nothing more is drawn while the visitor has stopped that."""
+def costs(source: Source, candidates: Sequence[str], fused: str, budget: str) -> list[Cost]:
+    """What each candidate costs each layer, of those that can be written in its shape unless one is wanted for all; nothing more is drawn while the visitor has stopped that."""
     if measured(source):
         found = whole_models.costs(source.model, candidates)
     else:
@@ -47,7 +47,8 @@ def costs(source: Source, candidates: Sequence[str], fused: str) -> list[Cost]:
         if len(reports) < len(weights.names):
             st.stop()
         found = of_weights(report for report in reports if report.name in wanted)
-    return found if fused == "together" else apart(found)
+    kept = found if budget == "same" else writable(found, {name: info.shape for name, info in source.weights.infos.items()})
+    return kept if fused == "together" else apart(kept)
 
 
 def chosen(view: View, source: Source, found: Sequence[Cost]) -> tuple[dict[str, str], bool]:

@@ -33,7 +33,7 @@ def draw(view: View, source: Source) -> None:
     with right:
         view = frame.control("fused")
     candidates = tuple(dict.fromkeys((*view.candidates, view.recipe))) if view.budget == "same" else view.candidates
-    found = plans.costs(source, candidates, view.fused)
+    found = plans.costs(source, candidates, view.fused, view.budget)
     try:
         recipes, by_hand = plans.chosen(view, source, found)
     except ValueError as error:
@@ -129,6 +129,8 @@ def _python(source: Source, view: View, candidates: tuple[str, ...], by_hand: bo
     else:
         everything = "" if plannable(source.weights) else ", everything=True"
         costs = f"from fp8core.layers import analyze\nfrom fp8core.plan import of_weights, plannable\ncosts = of_weights(analyze(checkpoint, {list(candidates)}, plannable(checkpoint{everything}){source.limit}))"
+    if view.budget != "same":
+        costs += "\nfrom fp8core.plan import writable\ncosts = writable(costs, {name: info.shape for name, info in checkpoint.infos.items()})"
     if view.fused == "apart":
         costs += "\nfrom fp8core.plan import apart\ncosts = apart(costs)"
     numbers = f"""
