@@ -112,17 +112,26 @@ def _chosen(model: nn.Module, layers) -> dict[str, nn.Module]:
 
 
 def _hook(name: str, seen: dict[str, torch.Tensor], most: int):
+    latest = None
+
     def hook(module: nn.Module, arguments: tuple, output) -> None:
+        nonlocal latest
         if not arguments or not isinstance(arguments[0], torch.Tensor) or not isinstance(output, torch.Tensor):
             return
+        latest = call = object()
         x = _rows(arguments[0])
-        kept = max(min(len(x), most // max(x.shape[1], output.shape[-1], 1)), 1)
+        kept = max(min(len(x), most // max(x.shape[1], _rows(output).shape[1], 1)), 1)
         places = torch.linspace(0, max(len(x) - 1, 0), kept, device=x.device, dtype=torch.float64).round().long() if kept < len(x) else None
         seen[f"input/{name}"] = _picked(x, places)
         seen[f"output/{name}"] = _picked(_rows(output), places)
         seen.pop(f"output_grad/{name}", None)
+
+        def keep(gradient: torch.Tensor) -> None:
+            if call is latest:  # backward comes to the calls in the opposite order
+                seen[f"output_grad/{name}"] = _picked(_rows(gradient), places)
+
         if output.requires_grad:
-            output.register_hook(lambda gradient: seen.__setitem__(f"output_grad/{name}", _picked(_rows(gradient), places)))
+            output.register_hook(keep)
 
     return hook
 

@@ -1,4 +1,4 @@
-"""Tensors that are too large for one piece of memory: quantized and measured some rows at a time, with the same codes, scales and sums' terms."""
+"""Tensors that are too large for one piece of memory: quantized and measured some rows at a time, with the same codes, scales and sums' terms, but for what stochastic rounding draws."""
 
 from __future__ import annotations
 

@@ -113,3 +113,10 @@ def test_what_was_recorded_comes_back_by_layer(tmp_path):
     inputs, weights = found["1"]
     assert torch.equal(weights, model[1].weight) and torch.equal(inputs, model[0](torch.ones(3, 8)))
     assert not captured(load_weights("digits")) and "2" not in found
+
+
+def test_all_that_is_kept_is_of_the_last_call(tmp_path):
+    layer = nn.Linear(4, 4)
+    with capture(nn.Sequential(layer), tmp_path / "step.safetensors"):
+        layer(layer(torch.ones(2, 4))).sum().backward()
+    assert torch.equal(open_checkpoint(tmp_path / "step.safetensors").read("output_grad/0"), torch.ones(2, 4))

@@ -145,3 +145,23 @@ def test_transformers_loads_what_was_written(tmp_path, recipe, layout):
     with torch.no_grad():
         got, wanted = loaded(tokens).logits, meant(tokens).logits
     assert fp8.sqnr_db(wanted, got) > (100 if recipe == "compressed_tensors_w4a16" else 40)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_one_number_that_is_not_finite_spoils_no_other(tmp_path, bad):
+    x = torch.randn(4, 128, generator=torch.Generator().manual_seed(0))
+    x[1, 5] = bad
+    save_file({"a.weight": x}, tmp_path / "x.safetensors")
+    checkpoint, plan = open_checkpoint(tmp_path / "x.safetensors"), {"a.weight": "compressed_tensors_nvfp4"}
+    write_quantized(checkpoint, plan, tmp_path / "out")
+    assert [each.different for each in verify(checkpoint, plan, tmp_path / "out")] == [0]
+
+
+def test_a_name_is_written_once_and_an_empty_weight_is_refused(tmp_path):
+    save_file({"a.weight": torch.ones(4, 32), "a.weight_scale": torch.ones(2), "b.weight": torch.ones(0, 32)}, tmp_path / "x.safetensors")
+    checkpoint = open_checkpoint(tmp_path / "x.safetensors")
+    with pytest.raises(ValueError, match=r"'a\.weight_scale' would be in the checkpoint twice"):
+        write_quantized(checkpoint, {"a.weight": "row_e4m3"}, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"b\.weight of shape \(0, 32\): there is no number in it"):
+        write_quantized(checkpoint, {"b.weight": "row_e4m3"}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

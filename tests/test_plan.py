@@ -158,6 +158,10 @@ def test_costs_of_weights_are_those_of_their_rows():
     assert {cost.layer for cost in found} == set(plannable(weights))
 
 
+def test_a_recipe_that_leaves_no_numbers_is_no_choice():
+    assert {cost.recipe for cost in of_model("digits", ["ue8m0_element", "mxfp4"])} == {"", "mxfp4"}
+
+
 def test_embeddings_and_heads_are_left_alone():
     digits = load_weights("digits")
     matrix = digits.infos["hidden.0.weight"]

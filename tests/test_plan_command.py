@@ -68,6 +68,8 @@ def test_other_budgets_and_forms(folder, tmp_path, capsys):
     [
         (["--bits", "2"], "--bits 2 for 131,072 weights: 262,144 bits are too few"),
         (["--all", "mxfp5"], "mxfp5"),
+        (["--bits", "nan"], "--bits nan for"),
+        (["--bits", "8", "--recipes", "nvfp4", "--rows", "ROWS"], "it lacks 3 of 4 layers"),
         (["--bits", "8", "--recipes", "mxfp4", "--rows", "ROWS"], "it lacks 3 of 4 layers"),
     ],
 )

@@ -24,9 +24,9 @@ SEED = 0
 
 
 def measure_stored(checkpoint: Checkpoint, info: TensorInfo, kind: str, recipes: list[Recipe]) -> tuple[Statistics, dict[str, ErrorReport]]:
-    """Measure a tensor in one piece, or, where it is large, some rows at a time: two passes over it where scales span all rows."""
-    rows = _rows_of_parts(info, kind, recipes)
-    if rows < info.shape[0]:
+    """Measure a tensor in one piece, or, where it is large, some rows at a time: two passes over it where scales span all rows. Stochastic rounding draws anew in each part."""
+    rows = _rows_of_parts(info, kind, recipes) if len(info.shape) > 1 else info.count
+    if len(info.shape) > 1 and rows < info.shape[0]:
         parts = [slice(first, min(first + rows, info.shape[0])) for first in range(0, info.shape[0], rows)]
 
         def read(part: slice) -> torch.Tensor:
@@ -49,12 +49,12 @@ def measure_stored(checkpoint: Checkpoint, info: TensorInfo, kind: str, recipes:
 
 def _measure_parts(read: Callable[[slice], torch.Tensor], parts: list[slice], recipes: list[Recipe], peaks: Mapping[str, torch.Tensor]) -> tuple[Statistics, dict[str, ErrorReport]]:
     seen, found = None, {recipe.name: PartialReport(recipe) for recipe in recipes}
-    for part in parts:
+    for number, part in enumerate(parts):
         x = read(part)
         here = kernels.moments(x)
         seen = here if seen is None else seen + here
         for recipe in recipes:
-            found[recipe.name].add(x, quantize_part(x, recipe, peaks[recipe.rotation] if spans_rows(recipe) else None, seed=SEED))
+            found[recipe.name].add(x, quantize_part(x, recipe, peaks[recipe.rotation] if spans_rows(recipe) else None, seed=SEED + number))
     return of_moments(seen), {name: partial.report() for name, partial in found.items()}
 
 

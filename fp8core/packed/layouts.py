@@ -40,6 +40,8 @@ class Layout:
         form = family(recipe)
         if len(shape) != 2 or not name.endswith(".weight"):
             return f"{name} of shape {shape}: only matrices whose names end in .weight are stored quantized"
+        if not all(shape):
+            return f"{name} of shape {shape}: there is no number in it"
         if form not in self.parts:
             known = "; ".join(FAMILIES[key] for key in self.parts)
             return f"{name}, recipe {recipe.name}: this layout holds {known}"
@@ -74,7 +76,7 @@ def _mx_packed(bits: int) -> Callable[[torch.Tensor, QuantizedTensor], Parts]:
 
 
 def _nvfp4(x: torch.Tensor, q: QuantizedTensor) -> Parts:
-    largest = amax(as_matrix(x), q.recipe.scaling.block).to(torch.float32).max()
+    largest = amax(as_matrix(x), q.recipe.scaling.block, "both").to(torch.float32).max()
     return {
         "weight_packed": pack(q.codes, 4).reshape(x.shape[0], -1), "weight_scale": q.scale_codes.view(torch.float8_e4m3fn),
         "weight_global_scale": global_encode_scale(largest, q.recipe.fmt).reshape(1),

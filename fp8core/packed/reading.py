@@ -121,7 +121,7 @@ def packed_layers(checkpoint: Checkpoint) -> dict[str, PackedLayer]:
 
 def _of_whole_bytes(checkpoint: Checkpoint, name: str, info: TensorInfo) -> PackedLayer | None:
     """FP8 and INT8: codes of 8 bits, each in a byte, with scales beside them."""
-    if info.dtype not in _FLOAT8 or len(info.shape) < 2:
+    if info.dtype not in _FLOAT8 or len(info.shape) < 2 or not info.count:
         return None
     scale = _beside(checkpoint, name, ("_scale_inv", "_scale"), ("scale", "scale_weight"))
     if scale is None or f"{name}_zero_point" in checkpoint.infos or scale.dtype not in (*_E8M0, *_PLAIN):
@@ -156,6 +156,8 @@ def _of_packed_floats(checkpoint: Checkpoint, name: str, info: TensorInfo) -> Pa
     divisor, factor = (checkpoint.infos.get(f"{stem}{end}") for end in ("_global_scale", "_scale_2"))
     two_level = scale.dtype is torch.float8_e4m3fn and (divisor or factor) is not None
     if not two_level and scale.dtype not in _E8M0:
+        return None
+    if two_level and (divisor or factor).count != 1:
         return None
     format, side = _PACKED_SIDES.get((two_level, packed_shape[-1] / scale.shape[-1]), ("", 0))
     if not side:

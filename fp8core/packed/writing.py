@@ -145,7 +145,11 @@ def _write_shards(folder: Path, tensors: Iterator[tuple[str, torch.Tensor]], mos
     shards: list[list[str]] = []
     held: dict[str, torch.Tensor] = {}
     total = nbytes = 0
+    seen: set[str] = set()
     for name, tensor in tensors:
+        if name in seen:
+            raise ValueError(f"{name!r} would be in the checkpoint twice: a tensor has the name of a part of a quantized weight")
+        seen.add(name)
         size = tensor.numel() * tensor.element_size()
         if held and nbytes + size > most:
             shards.append(_save(folder, len(shards), held))

@@ -84,7 +84,7 @@ def choose(costs: Iterable[Cost], nbits: float) -> Chosen:
     members, by_group = _by_group(costs)
     hulls = _hulls(by_group)
     places, used, bound = dict.fromkeys(hulls, 0), sum(hull[0].nbits for hull in hulls.values()), None
-    if used > nbits:
+    if not used <= nbits:
         raise ValueError(f"{nbits:,.0f} bits are too few: the recipes at hand need {used:,} at least")
     least, blocked = math.fsum(hull[0].error for hull in hulls.values()), set()
     for slope, group in _steps(hulls):

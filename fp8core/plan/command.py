@@ -28,7 +28,7 @@ def add_to(commands) -> None:
     budget.add_argument("--bits", type=float, metavar="B", help="at most so many bits per weight, scales included, over the layers of the plan")
     budget.add_argument("--error", type=float, metavar="E", help="at most this sum of the layers' noise-to-signal ratios, with the fewest bits")
     budget.add_argument("--all", metavar="NAME", help="one recipe for every layer but normalizations, embeddings and the head")
-    plan.add_argument("--recipes", default=",".join(CANDIDATES), metavar="NAMES", help="what to choose from, separated by commas")
+    plan.add_argument("--recipes", metavar="NAMES", help=f"what to choose from, separated by commas; with --rows all that it holds unless named, else {','.join(CANDIDATES)}")
     plan.add_argument("--rows", metavar="FILE", help="take the errors from this CSV of `analyze` instead of measuring them")
     plan.add_argument("--apart", action="store_true", help="let q, k and v, gate and up, and experts have recipes of their own; vLLM refuses such checkpoints")
     plan.add_argument("--everything", action="store_true", help="choose for embeddings, the head, convolutions and experts too")
@@ -48,16 +48,20 @@ def _plan(options: argparse.Namespace) -> None:
     names = plannable(checkpoint, everything=options.everything)
     if not names:
         raise ValueError(f"{checkpoint.filename}: no tensor here is a matrix for which a recipe could be chosen")
-    asked = [options.all] if options.all else [name.strip() for name in options.recipes.split(",") if name.strip()]
+    asked = [options.all] if options.all else [name.strip() for name in (options.recipes or ",".join(CANDIDATES)).split(",") if name.strip()]
     recipes = [parse_recipe(name).name for name in asked]
     if options.rows:
         rows = finished_rows(options.rows, checkpoint, list(dict.fromkeys(row_recipes(options.rows))))
         lacking = set(names) - {row["layer"] for row in rows}
         if lacking:
             raise ValueError(f"{options.rows}: it lacks {len(lacking)} of {len(names)} layers, such as {min(lacking)}: let `analyze --resume` finish it")
+        if absent := set(recipes if options.all or options.recipes else ()) - {row["recipe"] for row in rows}:
+            raise ValueError(f"{options.rows}: it has no rows of {', '.join(sorted(absent))}")
         costs = of_rows((row for row in rows if row["layer"] in set(names)), {name: checkpoint.infos[name].nbytes for name in names})
     else:
         costs = of_weights(analyze(checkpoint, recipes, names, watched("measuring")))
+    if options.all or options.recipes:
+        costs = [cost for cost in costs if cost.recipe in {KEEP, *recipes}]
     costs = apart(costs) if options.apart else costs
     if not options.all:
         costs = writable(costs, {name: checkpoint.infos[name].shape for name in names})

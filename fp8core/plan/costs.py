@@ -93,7 +93,9 @@ def of_model(model: str, recipes: Sequence[str], progress: Progress | None = Non
         if keep:
             found.append(Cost(info.name, KEEP, 8 * info.nbytes, 0.0, group_of(info.name)))
         for recipe in recipes:
-            found.append(Cost(info.name, recipe, stored_bits(info.shape, recipe), noise_to_signal(alone(model, layer, recipe).output_sqnr_db), group_of(info.name)))
+            sqnr_db = alone(model, layer, recipe).output_sqnr_db
+            if not math.isnan(sqnr_db):  # else the model gives no numbers any more: no choice
+                found.append(Cost(info.name, recipe, stored_bits(info.shape, recipe), noise_to_signal(sqnr_db), group_of(info.name)))
     return found
 
 

@@ -52,7 +52,7 @@ def one_by_one(job: str, names: Sequence[str], work: Callable[[str], object], si
 def _draw(place, job: str):
     with place.container(horizontal=True, vertical_alignment="center"):
         bar = st.progress(0.0)
-        st.button(tr("Stop"), key="progress_stop", icon=":material/stop:", on_click=_stop, args=(job,))
+        st.button(tr("Stop"), key=f"progress_stop_{job}", icon=":material/stop:", on_click=_stop, args=(job,))
     return bar
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import streamlit as st
@@ -80,7 +81,8 @@ def costs(model: str, recipes: Sequence[str]) -> list[Cost]:
     def one(layer: str) -> list[Cost]:
         info = weights.infos[f"{layer}.weight"]
         kept = Cost(info.name, KEEP, 8 * info.nbytes, 0.0, group_of(info.name))
-        return [kept, *(Cost(info.name, recipe, stored_bits(info.shape, recipe), noise_to_signal(_alone(model, layer, recipe).output_sqnr_db), group_of(info.name)) for recipe in recipes)]
+        errors = {recipe: _alone(model, layer, recipe).output_sqnr_db for recipe in recipes}
+        return [kept, *(Cost(info.name, recipe, stored_bits(info.shape, recipe), noise_to_signal(sqnr_db), group_of(info.name)) for recipe, sqnr_db in errors.items() if not math.isnan(sqnr_db))]
 
     layers = sensitivity.layers_of(model)
     found = one_by_one(f"costs/{model}/{recipes!r}", layers, one)
