@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from fp8core.checkpoints import Checkpoint
-from fp8core.layers import LayerReport, kind_of, why_not
+from fp8core.checkpoints import Checkpoint, TensorInfo
+from fp8core.layers import LayerReport, kind_of, to_rows, why_not
 from fp8core.models import load_weights
 from fp8core.packed import LAYOUTS
 from fp8core.plan.choose import KEEP, Cost
@@ -37,28 +37,17 @@ def plannable(checkpoint: Checkpoint, *, everything: bool = False) -> list[str]:
     return found
 
 
-def of_weights(reports: Iterable[LayerReport], *, keep: bool = True) -> list[Cost]:
-    """Costs from an analysis: the error of a layer is its noise-to-signal ratio, 10^(−SQNR / 10), each layer counting once.
+def of_weights(reports: Iterable[LayerReport]) -> list[Cost]:
+    """Costs from an analysis: the error of a layer is its noise-to-signal ratio, 10^(−SQNR / 10), each layer counting once; a layer may also stay as it is stored.
 
     Layers that were not quantized have no costs, and so no choice; layers with an SQNR of NaN cost nothing under a recipe that loses no number, and
     recipes that lose numbers are left out.
-
-    Args:
-        keep: whether a layer may stay as it is stored.
     """
-    found = []
-    for layer in reports:
-        if not layer.errors:
-            continue
-        if keep:
-            found.append(Cost(layer.name, KEEP, 8 * layer.nbytes, 0.0, group_of(layer.name)))
-        for recipe, error in layer.errors.items():
-            if not error.lost:
-                found.append(Cost(layer.name, recipe, round(error.bits_per_value * error.count), noise_to_signal(error.sqnr_db), group_of(layer.name)))
-    return found
+    layers = list(reports)
+    return of_rows(to_rows(layers), {layer.name: layer.nbytes for layer in layers})
 
 
-def of_rows(rows: Iterable[Mapping], stored: Mapping[str, int], *, keep: bool = True) -> list[Cost]:
+def of_rows(rows: Iterable[Mapping], stored: Mapping[str, int]) -> list[Cost]:
     """The same from the rows of an analysis, as `layers.to_rows` gives them and a CSV file holds them.
 
     Args:
@@ -68,7 +57,7 @@ def of_rows(rows: Iterable[Mapping], stored: Mapping[str, int], *, keep: bool = 
     for row in rows:
         if not row["recipe"]:
             continue
-        if keep and row["layer"] not in seen:
+        if row["layer"] not in seen:
             found.append(Cost(row["layer"], KEEP, 8 * stored[row["layer"]], 0.0, group_of(row["layer"])))
         seen.add(row["layer"])
         if not int(row["lost"]):
@@ -76,7 +65,7 @@ def of_rows(rows: Iterable[Mapping], stored: Mapping[str, int], *, keep: bool = 
     return found
 
 
-def of_model(model: str, recipes: Sequence[str], progress: Progress | None = None, *, keep: bool = True) -> list[Cost]:
+def of_model(model: str, recipes: Sequence[str], progress: Progress | None = None) -> list[Cost]:
     """Costs of a bundled model: the error of a layer is the noise-to-signal ratio of the model's output when this layer alone is quantized, weights and inputs.
 
     Args:
@@ -89,14 +78,18 @@ def of_model(model: str, recipes: Sequence[str], progress: Progress | None = Non
     for done, layer in enumerate(layers):
         if progress is not None:
             progress(done, len(layers), layer)
-        info = weights.infos[f"{layer}.weight"]
-        if keep:
-            found.append(Cost(info.name, KEEP, 8 * info.nbytes, 0.0, group_of(info.name)))
-        for recipe in recipes:
-            sqnr_db = alone(model, layer, recipe).output_sqnr_db
-            if not math.isnan(sqnr_db):  # else the model gives no numbers any more: no choice
-                found.append(Cost(info.name, recipe, stored_bits(info.shape, recipe), noise_to_signal(sqnr_db), group_of(info.name)))
+        found += of_outputs(weights.infos[f"{layer}.weight"], {recipe: alone(model, layer, recipe).output_sqnr_db for recipe in recipes})
     return found
+
+
+def of_outputs(info: TensorInfo, sqnr_db: Mapping[str, float]) -> list[Cost]:
+    """Costs of one layer from the SQNR of a model's output under each recipe; a recipe that leaves no numbers there, NaN, is no choice.
+
+    Args:
+        info: of the layer's weight.
+    """
+    kept = Cost(info.name, KEEP, 8 * info.nbytes, 0.0, group_of(info.name))
+    return [kept, *(Cost(info.name, recipe, stored_bits(info.shape, recipe), noise_to_signal(value), group_of(info.name)) for recipe, value in sqnr_db.items() if not math.isnan(value))]
 
 
 def writable(costs: Iterable[Cost], shapes: Mapping[str, tuple[int, ...]], layout: str = "compressed-tensors") -> list[Cost]:

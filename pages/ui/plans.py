@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from fp8core.packed import LAYOUTS, verify, write_quantized
+from fp8core.packed import verify, write_quantized
 from fp8core.packed.writing import check
-from fp8core.plan import KEEP, Chosen, Cost, Plan, apart, cheapest, choose, from_line, group_of, of_weights, plannable, priced, to_line, uniform, writable
+from fp8core.plan import KEEP, Chosen, Cost, Plan, apart, cheapest, choose, from_line, frontier, group_of, of_weights, plannable, priced, to_line, uniform, writable
 from fp8core.recipes import RECIPES
 from pages.ui import exports, frame, layer_reports, sharing, whole_models
 from pages.ui.language import told, tr
@@ -76,7 +76,7 @@ def best(view: View, source: Source, found: Sequence[Cost]) -> Chosen:
     try:
         return choose(found, view.bits * count)
     except ValueError as error:
-        least = sum(min(cost.nbits for cost in found if cost.layer == layer) for layer in {cost.layer for cost in found}) / count
+        least = frontier(found)[0].nbits / count
         raise ValueError(tr("{bits:g} bits per weight are too few: these recipes need {least:.2f} at least.").format(bits=view.bits, least=least)) from error
 
 
@@ -202,9 +202,3 @@ def proof(figures: Mapping[str, float]) -> str:
 def _stored(source: Source):
     """The checkpoint as it lies in its file: where it is quantized already, that has to be seen."""
     return source.stored or source.weights
-
-
-def layouts() -> list[str]:
-    """Keys of the ways to store a checkpoint."""
-    return list(LAYOUTS)
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import streamlit as st
@@ -10,8 +9,7 @@ import streamlit as st
 from fp8core import sensitivity
 from fp8core.capturing import captured
 from fp8core.models import MODELS, load_weights
-from fp8core.plan import KEEP, Cost, group_of, stored_bits
-from fp8core.plan.costs import noise_to_signal
+from fp8core.plan import Cost, noise_to_signal, of_outputs
 from fp8core.sensitivity import Growth, Outcome, ProductReport, Sensitivity
 from pages.ui.language import tr
 from pages.ui.layer_reports import Source
@@ -79,10 +77,7 @@ def costs(model: str, recipes: Sequence[str]) -> list[Cost]:
     weights = load_weights(model)
 
     def one(layer: str) -> list[Cost]:
-        info = weights.infos[f"{layer}.weight"]
-        kept = Cost(info.name, KEEP, 8 * info.nbytes, 0.0, group_of(info.name))
-        errors = {recipe: _alone(model, layer, recipe).output_sqnr_db for recipe in recipes}
-        return [kept, *(Cost(info.name, recipe, stored_bits(info.shape, recipe), noise_to_signal(sqnr_db), group_of(info.name)) for recipe, sqnr_db in errors.items() if not math.isnan(sqnr_db))]
+        return of_outputs(weights.infos[f"{layer}.weight"], {recipe: _alone(model, layer, recipe).output_sqnr_db for recipe in recipes})
 
     layers = sensitivity.layers_of(model)
     found = one_by_one(f"costs/{model}/{recipes!r}", layers, one)

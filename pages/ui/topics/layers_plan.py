@@ -91,8 +91,8 @@ def _exports(source: Source, recipes: dict[str, str]) -> str:
             st.download_button(tr(export.title) + words, export.text(plan), export.file, key=f"layers_plan_{name}", icon=":material/download:", type="tertiary", on_click="ignore")
         plans.open_file(plans.tensors(source))
     with right:
-        st.session_state["layers_plan_layout"] = st.session_state.get("layers_plan_layout", plans.layouts()[0])  # set anew, as its words may be in another language now
-        layout = st.radio(tr("The quantized checkpoint"), plans.layouts(), key="layers_plan_layout", format_func={key: tr(LAYOUTS[key].title) for key in plans.layouts()}.get)
+        st.session_state["layers_plan_layout"] = st.session_state.get("layers_plan_layout", next(iter(LAYOUTS)))  # set anew, as its words may be in another language now
+        layout = st.radio(tr("The quantized checkpoint"), list(LAYOUTS), key="layers_plan_layout", format_func={key: tr(LAYOUTS[key].title) for key in LAYOUTS}.get)
         reason = plans.refusal(source, recipes, layout)
         if reason:
             st.caption(tr("It cannot be written so:") + " " + as_text(told(reason)))
