@@ -33,6 +33,11 @@ def as_tensor(x) -> torch.Tensor:
     return _wrap(array)
 
 
+def at_least_float32(x: torch.Tensor) -> torch.Tensor:
+    """Return numbers of 16 bits as float32, which holds them exactly and whose loops are ready; others as they are."""
+    return x.float() if x.dtype.itemsize == 2 else x
+
+
 def as_integers(codes) -> torch.Tensor:
     """Return codes as a torch tensor of integers, without copying where that is possible.
 

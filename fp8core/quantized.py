@@ -18,6 +18,9 @@ from fp8core.rules import SCALE_RULES, Scales
 from fp8core.scaling import SCALE_FORMATS, Block, ScaleSpec, compute_scales, expand, global_scale_of, sides
 from fp8core.scaling import amax as matrix_amax
 
+SEED = 0
+"""Of stochastic rounding wherever the same numbers have to come out again: in analyses, on pages, in what is written."""
+
 
 @dataclass(frozen=True, eq=False)
 class QuantizedTensor:

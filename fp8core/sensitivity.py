@@ -12,10 +12,9 @@ from torch.nn import functional
 
 from fp8core.metrics import sqnr_db
 from fp8core.models import Linear, activations, forward, judge, load_inputs, load_weights, plain_linear
-from fp8core.quantized import fake_quantize
+from fp8core.quantized import SEED, fake_quantize
 from fp8core.recipes import Recipe, inputs_of, parse_recipe
 
-SEED = 0  # of recipes that round stochastically
 Progress = Callable[[int, int, str], None]
 Sides = tuple[str, ...]
 BOTH: Sides = ("weights", "inputs")

@@ -18,11 +18,10 @@ from fp8core.gemm.backend import transpose
 from fp8core.gemm.reference import reference
 from fp8core.kernels.pool import in_one_thread
 from fp8core.metrics import cosine, measure, sqnr_db
-from fp8core.quantized import quantize
+from fp8core.quantized import SEED, quantize
 from fp8core.recipes import Recipe, parse_recipe
 
 LARGEST_SIDE = 1 << 16
-SEED = 0  # of recipes that round stochastically; B takes the next
 _FEW = 1 << 16  # numbers of a factor; handing a job over costs more than a second thread gains
 
 

@@ -13,16 +13,16 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from fp8core.arrays import at_least_float32
 from fp8core.checkpoints import Checkpoint, open_checkpoint
 from fp8core.packed.families import family
 from fp8core.packed.layouts import LAYOUTS, Layout
 from fp8core.packed.reading import decoded, packed_layers
-from fp8core.quantized import quantize
+from fp8core.quantized import SEED, quantize
 from fp8core.recipes import Recipe, parse_recipe
 
 SHARD_NBYTES = 2_000_000_000
 BESIDE_MAX_NBYTES = 50_000_000  # of a file that lies beside the weights, such as a tokenizer
-SEED = 0  # of recipes that round stochastically
 _BESIDE = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".md")
 Progress = Callable[[int, int, str], None]
 
@@ -115,7 +115,7 @@ def verify(checkpoint: Checkpoint, recipes: Mapping[str, str], folder: str | os.
         if progress is not None:
             progress(done, len(checkpoint.infos), name)
         recipe, x, y = recipes.get(name, ""), checkpoint.read(name), again.read(name)
-        meant = quantize(_plain(x), recipe, seed=SEED).dequantize() if recipe else x
+        meant = quantize(at_least_float32(x), recipe, seed=SEED).dequantize() if recipe else x
         if meant.dtype != y.dtype or meant.shape != y.shape:
             found.append(Written(name, recipe, meant.numel(), meant.numel()))
             continue
@@ -132,13 +132,9 @@ def _tensors(checkpoint: Checkpoint, chosen: Mapping[str, Recipe], layout: Layou
         if name not in chosen:
             yield name, x
             continue
-        x = _plain(x)
+        x = at_least_float32(x)
         for part, tensor in layout.parts[family(chosen[name])](x, quantize(x, chosen[name], seed=SEED)).items():
             yield f"{name.removesuffix('.weight')}.{part}", tensor.contiguous()
-
-
-def _plain(x: torch.Tensor) -> torch.Tensor:
-    return x.float() if x.dtype.itemsize == 2 else x
 
 
 def _write_shards(folder: Path, tensors: Iterator[tuple[str, torch.Tensor]], most: int) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 from fp8core.grid import describe_code, exact_text
 from fp8core.metrics import ErrorReport, measure
 from fp8core.number import interval
-from fp8core.quantized import quantize
+from fp8core.quantized import SEED, quantize
 from fp8core.recipes import Recipe
 from fp8core.spans import Span, parse_span, part, within
 from pages.ui import frame
@@ -93,5 +93,5 @@ def _meaning(code: int, fmt: str, rounding: str, overflow: str) -> tuple[str, st
 
 def _measured(x, q, recipe: Recipe, span: Span) -> ErrorReport:
     """The report of the numbers that the recipe's own quotients put into the span, in the form of `q`."""
-    own = q if q.recipe == recipe else quantize(x, recipe, seed=work.STOCHASTIC_SEED)
+    own = q if q.recipe == recipe else quantize(x, recipe, seed=SEED)
     return measure(*part(x, q, within(x, own, span)))

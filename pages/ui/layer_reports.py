@@ -11,12 +11,13 @@ from pathlib import Path
 import streamlit as st
 import torch
 
+from fp8core.arrays import at_least_float32
 from fp8core.checkpoints import Checkpoint, open_checkpoint
 from fp8core.distributions import Distribution, distribution
 from fp8core.layers import LayerReport, Scales, Tiles, analyze_tensors, as_layer, kind_of, report, scales_of, summary, tiles_of, to_rows
 from fp8core.models import MODELS, activations, load_weights
 from fp8core.packed import decoded, packed_layers
-from fp8core.quantized import quantize
+from fp8core.quantized import SEED, quantize
 from fp8core.recipes import RECIPES
 from fp8core.te_statistics import blockwise_dynamic_range
 from pages.ui import frame, snippets
@@ -102,8 +103,7 @@ class Source:
         if self.checkpoint is None:
             return self.tensors[name]
         info = self.checkpoint.infos[name]
-        x = as_layer(self.checkpoint.read(name, slice(0, self._rows(name))), kind_of(name, info.shape))
-        return x.float() if x.dtype.itemsize == 2 else x
+        return at_least_float32(as_layer(self.checkpoint.read(name, slice(0, self._rows(name))), kind_of(name, info.shape)))
 
     def read_code(self, name: str) -> str:
         """Python that gives `x` as `read` does, after `code`."""
@@ -250,7 +250,7 @@ for layer in found:
 """
     if not name:
         return snippets.program(source.code, tables)
-    seed = ", seed=0" if RECIPES[recipe].rounding == "stochastic" else ""
+    seed = snippets.seed(RECIPES[recipe], SEED)
     return snippets.program(source.code, tables, source.read_code(name), f"""
 import fp8core as fp8
 from fp8core.distributions import distribution
@@ -352,21 +352,21 @@ def _changed(path: Path) -> float:
 def _distribution(key: str, name: str, recipe: str, _source: Source) -> Distribution:
     x = _source.read(name)
     with _slots():
-        return distribution(x, quantize(x, recipe, seed=0), scaled=True)
+        return distribution(x, quantize(x, recipe, seed=SEED), scaled=True)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _blocks(key: str, name: str, recipe: str, _source: Source) -> tuple[float, Scales]:
     x = _source.read(name)
     with _slots():
-        return blockwise_dynamic_range(torch.where(x.isfinite(), x, 0.0)), scales_of(quantize(x, recipe, seed=0))
+        return blockwise_dynamic_range(torch.where(x.isfinite(), x, 0.0)), scales_of(quantize(x, recipe, seed=SEED))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _tiles(key: str, name: str, recipe: str, _source: Source) -> Tiles:
     x = _source.read(name)
     with _slots():
-        return tiles_of(x, quantize(x, recipe, seed=0))
+        return tiles_of(x, quantize(x, recipe, seed=SEED))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

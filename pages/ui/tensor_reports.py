@@ -17,7 +17,7 @@ from fp8core.distributions import Distribution, LinearView, Maps, distribution, 
 from fp8core.forms import Forms
 from fp8core.layers import as_layer, kind_of
 from fp8core.metrics import ErrorReport, measure
-from fp8core.quantized import quantize
+from fp8core.quantized import SEED, quantize
 from fp8core.recipes import RECIPES, Recipe, make_recipe
 from fp8core.samples import SAMPLES
 from fp8core.scaling import ScaleSpec, parse_granularity
@@ -28,7 +28,6 @@ from pages.ui.upload import as_text, upload_key
 from pages.ui.view import BY_HAND, View, heeded
 
 MOST_NUMBERS = 1 << 22  # of one tensor: measuring it takes about 0.5 GB for a moment
-STOCHASTIC_SEED = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +126,7 @@ def first_rows(chosen: Chosen, most: int) -> Chosen:
 
 def quantized(recipe: Recipe) -> str:
     """Python that quantizes `x`."""
-    return f"fp8.quantize(x, {snippets.recipe(recipe)}{snippets.seed(recipe, STOCHASTIC_SEED)})"
+    return f"fp8.quantize(x, {snippets.recipe(recipe)}{snippets.seed(recipe, SEED)})"
 
 
 def as_python(chosen: Chosen, recipe: Recipe, *more: str) -> str:
@@ -213,7 +212,7 @@ def _answer(key: str, _recipe: Recipe, _question: Callable, _more: tuple, _x: to
 
 
 def _quantize(x: torch.Tensor, recipe: Recipe):
-    return quantize(x, recipe, seed=STOCHASTIC_SEED)
+    return quantize(x, recipe, seed=SEED)
 
 
 @st.cache_resource(show_spinner=False)

@@ -9,7 +9,7 @@ import streamlit as st
 from fp8core.compare import values_apart
 from fp8core.directions import directions, transposed
 from fp8core.metrics import ErrorReport, measure
-from fp8core.quantized import QuantizedTensor, quantize
+from fp8core.quantized import SEED, QuantizedTensor, quantize
 from fp8core.recipes import Recipe, make_recipe
 from fp8core.scaling import ScaleSpec
 from pages.ui import frame, report_tables, snippets
@@ -66,7 +66,7 @@ def _both_ways(chosen: Chosen, recipe: Recipe) -> None:
 
 
 def _directions(x, q: QuantizedTensor):
-    return directions(x, q.recipe, seed=work.STOCHASTIC_SEED)
+    return directions(x, q.recipe, seed=SEED)
 
 
 def _row(head: dict, recipe: Recipe, report, differ: float | None = None) -> dict:
@@ -91,7 +91,7 @@ def _both_reports(x, q: QuantizedTensor) -> tuple[ErrorReport, ErrorReport, floa
     other, along_rows = transposed(q.recipe), measure(x, q)
     if other == q.recipe:
         return along_rows, along_rows, 0.0
-    turned = quantize(x, other, seed=work.STOCHASTIC_SEED)
+    turned = quantize(x, other, seed=SEED)
     return along_rows, measure(x, turned), values_apart(q, turned) / max(x.numel(), 1)
 
 
@@ -117,7 +117,7 @@ def _flat_and_square(view: View, chosen: Chosen) -> None:
 
 def as_python(chosen: Chosen, recipe: Recipe, view: View) -> str:
     """The program that gives the numbers of both directions, and of flat blocks against square ones."""
-    seed = snippets.seed(recipe, work.STOCHASTIC_SEED)
+    seed = snippets.seed(recipe, SEED)
     both = f"""
 import fp8core as fp8
 from fp8core.directions import directions
@@ -134,7 +134,7 @@ for way, r in {{"along rows": found.along_rows, "along columns": found.along_col
 for side in {SIDES}:
     for element, rule, scale_format in {[("e2m1fn" if element == "nvfp4" else element, *how) for element, how in elements.items()]}:
         for block in (1, side), (side, side):
-            found = directions(x, fp8.make_recipe({how}){snippets.seed(_recipe(view, "int8", (1, 16)), work.STOCHASTIC_SEED)})
+            found = directions(x, fp8.make_recipe({how}){snippets.seed(_recipe(view, "int8", (1, 16)), SEED)})
             r = found.along_rows
             print(f"{{element}}, {{block}}: {{r.sqnr_db:.2f}} dB, flushed {{100 * r.underflow:.4f}} %, {{r.bits_per_value:.4f}} bits, {{100 * found.difference.share:.2f}} % differ from the transpose")
 """)  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from fp8core.quantized import SEED
 from fp8core.recipes import Recipe
 from fp8core.rules import GENERIC_RULES
 from fp8core.scaling import GRANULARITIES
@@ -47,7 +48,7 @@ from fp8core.rules import GENERIC_RULES
 print(maps(x, q))
 for granularity in fp8.GRANULARITIES:
     for rule in GENERIC_RULES:
-        r = fp8.measure(x, fp8.quantize(x, fp8.make_recipe({how}){snippets.seed(each, work.STOCHASTIC_SEED)}))
+        r = fp8.measure(x, fp8.quantize(x, fp8.make_recipe({how}){snippets.seed(each, SEED)}))
         print(f"{{granularity}}, {{rule}}: {{r.sqnr_db:.3f}} dB, flushed {{100 * r.underflow:.4f}} %, saturated {{100 * r.saturation:.4f}} %, {{r.bits_per_value:.5f}} bits")
 """)  # fmt: skip
 

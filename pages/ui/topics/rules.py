@@ -13,6 +13,7 @@ import streamlit as st
 from fp8core.codec import ROUNDINGS
 from fp8core.compare import scale_curve
 from fp8core.forms import Forms
+from fp8core.quantized import SEED
 from fp8core.recipes import LIBRARIES, RECIPES, Recipe, namesakes
 from fp8core.rules import GENERIC_RULES, SCALE_RULES
 from pages.ui import frame, report_tables, snippets
@@ -35,7 +36,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
         st.caption(tr("All recipes are measured on the first {rows} rows, {count} numbers.").format(rows=part.x.shape[0], count=f"{part.x.numel():,}"))
     view = frame.control("library")
     libraries = LIBRARIES if view.library == "all" else {view.library: LIBRARIES[view.library]}
-    forms = Forms(part.x, work.STOCHASTIC_SEED)
+    forms = Forms(part.x, SEED)
     measured = partial(work.form_report, forms=forms)
     reports = work.reports(part, {each.name: each for recipes in libraries.values() for each in recipes}, measured)
     frame.heading(tr("{tensor}: {count} recipes on the same numbers").format(tensor=as_text(chosen.title), count=len(reports)))
@@ -150,7 +151,7 @@ from fp8core.compare import difference, scale_curve
 from fp8core.recipes import {"" if view.library == "all" else "LIBRARIES, "}namesakes
 from fp8core.rules import GENERIC_RULES
 def quantized(recipe):
-    return fp8.quantize(x, recipe, seed={work.STOCHASTIC_SEED})
+    return fp8.quantize(x, recipe, seed={SEED})
 
 for recipe in [*{listed}, *{list(_ELEMENTS)}]:
     r = fp8.measure(x, quantized(recipe))
