@@ -3,11 +3,11 @@
 import io
 import json
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
+from test_frame import open_page as open_any
 
 from fp8core.layers import analyze, analyze_tensors
 from fp8core.models import activations, load_weights
@@ -16,16 +16,11 @@ from pages.ui import layer_reports
 from pages.ui.charts import layers as charts
 from pages.ui.upload import as_text
 
-ROOT = Path(__file__).resolve().parents[1]
 TWO = {"model": "digits", "recipes": "int8_tensor,mxfp4"}
 
 
 def open_page(**query) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
-    app.query_params.update(query)
-    app.switch_page("pages/layers.py").run()
-    assert not app.exception
-    return app
+    return open_any("pages/layers.py", query)
 
 
 def upload(app: AppTest, name: str, data: bytes) -> AppTest:

@@ -4,12 +4,12 @@ import io
 import json
 import re
 import zipfile
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save, save_file
 from streamlit.testing.v1 import AppTest
+from test_page_layers import open_page
 from torch import nn
 
 import fp8core as fp8
@@ -23,16 +23,7 @@ from fp8core.sensitivity import end_to_end, layers_of, pairs_of, what_if
 from pages.ui import layer_reports, local, plans
 from pages.ui.view import View
 
-ROOT = Path(__file__).resolve().parents[1]
 DIGITS = {"model": "digits", "recipes": "int8_tensor,mxfp4"}
-
-
-def open_page(**query) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
-    app.query_params.update(query)
-    app.switch_page("pages/layers.py").run()
-    assert not app.exception
-    return app
 
 
 def upload(app: AppTest, name: str, data: bytes, key: str) -> AppTest:

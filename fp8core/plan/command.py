@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -79,8 +80,6 @@ def _plan(options: argparse.Namespace) -> None:
 
 def row_recipes(path: str) -> list[str]:
     """Names of the recipes in a CSV of `analyze`, in its order."""
-    import csv
-
     with open(path, newline="", encoding="utf-8") as file:
         return [row["recipe"] for row in csv.DictReader(file) if row.get("recipe")]
 

@@ -16,7 +16,7 @@ from fp8core.checkpoints import Checkpoint, open_checkpoint
 from fp8core.distributions import Distribution, distribution
 from fp8core.layers import LayerReport, Scales, Tiles, analyze_tensors, as_layer, kind_of, report, scales_of, summary, tiles_of, to_rows
 from fp8core.models import MODELS, activations, load_weights
-from fp8core.packed import decoded, packed_layers
+from fp8core.packed import PackedInfo, decoded
 from fp8core.quantized import SEED, quantize
 from fp8core.recipes import RECIPES
 from fp8core.te_statistics import blockwise_dynamic_range
@@ -89,7 +89,7 @@ class Source:
         if self.model:
             return f"from fp8core.models import load_weights\ncheckpoint = load_weights({self.model!r})"
         opened = f"open_checkpoint({str(self.path or self.title)!r})"
-        if not packed_layers(self.stored):
+        if not any(isinstance(info, PackedInfo) for info in self.checkpoint.infos.values()):
             return f"from fp8core.checkpoints import open_checkpoint\ncheckpoint = {opened}"
         return f"from fp8core.checkpoints import open_checkpoint\nfrom fp8core.packed import decoded\ncheckpoint = decoded({opened})"
 
@@ -137,8 +137,8 @@ def choose_source(view: View, upload: Checkpoint | None) -> Source:
     if view.checkpoint != NONE and folder() is not None:
         path = path_of(view.checkpoint)
         st.info(tr("These are the tensors of {name} on this machine. Choose “none” at the left to come back to the models.").format(name=as_text(view.checkpoint)))
-        stored = _local(str(path), _changed(path))
-        return Source(f"local/{path}/{_changed(path)}", decoded(stored), title=view.checkpoint, path=path, most=None, stored=stored)
+        stored, shown = _local(str(path), _changed(path))
+        return Source(f"local/{path}/{_changed(path)}", shown, title=view.checkpoint, path=path, most=None, stored=stored)
     label = tr(MODELS[view.model].label)
     if view.part == "activations" and MODELS[view.model].inputs:
         return Source(f"{view.model}/activations", tensors=_activations(view.model), model=view.model, title=label)
@@ -340,8 +340,10 @@ def _store() -> tuple[_Bounded, _Bounded]:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _local(path: str, changed: float) -> Checkpoint:
-    return open_checkpoint(path)
+def _local(path: str, changed: float) -> tuple[Checkpoint, Checkpoint]:
+    """A checkpoint of this machine as it is stored, and with its weights decoded: looking for those takes a while where there are many tensors."""
+    stored = open_checkpoint(path)
+    return stored, decoded(stored)
 
 
 def _changed(path: Path) -> float:
