@@ -10,7 +10,7 @@ import torch
 
 import fp8core as fp8
 from fp8core.checkpoints import TensorInfo, open_checkpoint
-from fp8core.layers import KINDS, analyze, analyze_tensors, as_layer, kind_of, report, statistics, summary, to_rows, why_not
+from fp8core.layers import analyze, analyze_tensors, as_layer, report, statistics, summary, to_rows, why_not
 
 RECIPES = ["tensor_e4m3", "int8_tensor", "mxfp4"]
 
@@ -183,22 +183,6 @@ def test_statistics_do_not_change_the_tensor():
     before = x.clone()
     statistics(x)
     assert torch.equal(x, before)
-
-
-@pytest.mark.parametrize(
-    ("name", "shape", "kind"),
-    [
-        ("h.0.mlp.c_fc.weight", (768, 3072), "matrix"),
-        ("model.embed_tokens.weight", (32000, 4096), "embedding"),
-        ("conv1d.weight", (64, 32, 5), "convolution"),
-        ("mlp.experts.gate_up_proj", (8, 64, 128), "experts"),
-        ("norm.weight", (64,), "vector"),
-        ("logit_scale", (), "scalar"),
-    ],
-)
-def test_kinds(name, shape, kind):
-    assert kind_of(name, shape) == kind
-    assert kind in KINDS
 
 
 def test_activations_and_rows():

@@ -18,7 +18,7 @@ from fp8core.checkpoints import open_checkpoint
 from fp8core.layers import analyze
 from fp8core.models import load_weights
 from fp8core.packed import decoded
-from fp8core.plan import CANDIDATES, cheapest, choose, of_model, to_line, uniform, writable
+from fp8core.plan import CANDIDATES, cheapest, choose, of_model, planned_layers, to_line, uniform, writable
 from fp8core.sensitivity import end_to_end, layers_of, pairs_of, what_if
 from pages.ui import layer_reports, local, plans
 from pages.ui.view import View
@@ -67,7 +67,7 @@ def test_the_whole_model():
 def test_the_plan_is_the_best_that_the_budget_buys():
     app = open_page(**DIGITS, layers_topic="plan", bits="6")
     weights = load_weights("digits")
-    count = sum(weights.infos[f"{layer}.weight"].count for layer in layers_of("digits"))
+    count = sum(weights.infos[f"{layer}.weight"].count for layer in planned_layers("digits"))
     wanted = choose(writable(of_model("digits", CANDIDATES), {name: info.shape for name, info in weights.infos.items()}), 6 * count)
     bits, predicted, measured, accuracy = (each.value for each in app.metric)
     assert float(bits) == pytest.approx(wanted.nbits / count, abs=1e-3)
@@ -77,7 +77,7 @@ def test_the_plan_is_the_best_that_the_budget_buys():
 
 
 def test_the_other_budgets():
-    costs, layers = of_model("digits", [*CANDIDATES, "mxfp4"]), layers_of("digits")
+    costs, layers = of_model("digits", [*CANDIDATES, "mxfp4"]), planned_layers("digits")
     app = open_page(**DIGITS, layers_topic="plan", budget="error", ceiling="30")
     wanted = cheapest([cost for cost in costs if cost.recipe != "mxfp4"], 10 ** (-30 / 10))
     assert float(app.metric[1].value) == pytest.approx(wanted.error, rel=0.01)
@@ -89,7 +89,7 @@ def test_the_other_budgets():
 
 
 def test_a_plan_in_the_link_is_shown_and_a_bad_one_is_named():
-    line = "compressed_tensors_mxfp8*2,keep"
+    line = "compressed_tensors_mxfp8,keep"
     app = open_page(**DIGITS, layers_topic="plan", plan=line)
     assert [button.label for button in app.button if button.key == "layers_plan_reset"]
     assert app.query_params["plan"] == line
@@ -99,8 +99,8 @@ def test_a_plan_in_the_link_is_shown_and_a_bad_one_is_named():
     app = open_page(**DIGITS, layers_topic="plan", plan="mxfp9*2")
     assert "is not a plan" in app.warning[0].value
     app = open_page(**DIGITS, layers_topic="plan", plan="compressed_tensors_mxfp8*7")
-    assert "the plan has 7 recipes, and there are 3 tensors" in app.warning[0].value.replace("\\", "")
-    app = open_page(**DIGITS, layers_topic="plan", plan="mxfp4*3")
+    assert "the plan has 7 recipes, and there are 2 tensors" in app.warning[0].value.replace("\\", "")
+    app = open_page(**DIGITS, layers_topic="plan", plan="mxfp4*2")
     assert "not among those to choose from" in app.warning[0].value
     app = open_page(**DIGITS, layers_topic="plan", bits="3.5")
     assert "3.5 bits per weight are too few" in app.warning[0].value.replace("\\", "")
@@ -113,12 +113,12 @@ def test_a_change_by_hand_changes_what_engines_fuse():
 
 
 def test_the_checkpoint_that_is_written_decodes_to_what_was_meant():
-    app = open_page(**DIGITS, layers_topic="plan", plan="compressed_tensors_mxfp8,compressed_tensors_nvfp4,keep")
+    app = open_page(**DIGITS, layers_topic="plan", plan="compressed_tensors_mxfp8,compressed_tensors_nvfp4")
     app.button(key="layers_plan_write").click().run()
     assert not app.exception
     assert "bit for bit" in app.success[0].value
     (wanted, archive, _) = app.session_state["layers_plan_written"]
-    assert wanted[1] == "compressed_tensors_mxfp8,compressed_tensors_nvfp4,keep"
+    assert wanted[1] == "compressed_tensors_mxfp8,compressed_tensors_nvfp4"
     with zipfile.ZipFile(io.BytesIO(archive)) as members:
         shown = decoded(open_checkpoint(members.read("model.safetensors"), "model.safetensors"))
         assert "quantization_config" in json.loads(members.read("config.json"))
@@ -132,7 +132,7 @@ def test_the_checkpoint_that_is_written_decodes_to_what_was_meant():
 def test_a_plan_comes_from_a_file():
     plan = {"kind": "fp8core plan", "version": 1, "checkpoint": "x", "recipes": {"hidden.0.weight": "compressed_tensors_mxfp8"}}
     app = upload(open_page(**DIGITS, layers_topic="plan"), "plan.json", json.dumps(plan).encode(), "plans_file")
-    assert app.query_params["plan"] == "compressed_tensors_mxfp8,keep*2"
+    assert app.query_params["plan"] == "compressed_tensors_mxfp8,keep"
     app = upload(app, "plan.json", b"{", "plans_file")
     assert "a plan is JSON" in app.error[0].value
 
@@ -146,7 +146,7 @@ def test_what_was_stopped_stays_so_until_it_may_go_on(topic, job):
     layer_reports._kept.clear()
     app.run()
     assert not app.exception
-    assert f"Stopped: 0 of {10 if topic == 'suffer' else 3} layers are shown." in app.info[0].value
+    assert f"Stopped: 0 of {dict(suffer=10, products=3, plan=2)[topic]} layers are shown." in app.info[0].value
     assert bool(app.button(key="progress_go_on"))
     app.button(key="progress_go_on").click().run()
     assert len(app.dataframe) == whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import torch
 
@@ -13,6 +14,8 @@ KINDS = {
     "convolution": "seen as (output channels, input channels · kernel), so that blocks lie along the sum",
     "experts": "a stack of matrices, one per expert; the rows of all of them are put one below the other",
     "embedding": "one row per token or position, looked up and not multiplied",
+    "head": "one row per class or token that the model can answer with",
+    "router": "one row per expert: its product decides which experts a token goes to",
     "vector": "a bias, or the gain of a normalization: one number per feature",
     "scalar": "a single number",
     "activation": "inputs of a layer: one row per position, columns summed over",
@@ -21,23 +24,29 @@ KINDS = {
     "unreadable": "an entry of the file that holds no numbers",
 }
 _CAPTURED = {"input": "activation", "output": "output", "output_grad": "gradient", "weight_grad": "gradient"}
-_EMBEDDING_WORDS = ("embed", "wte", "wpe", "lookup")
+_BY_NAME = {
+    "router": r"(.*\.)?[^.]*router[^.]*(\..*)?|(.*\.)?(gate|gate\.wg|shared_expert_gate)",
+    "head": r"(.*\.)?([^.]*lm_head|cls|classifier|heads)(\..*)?|(.*\.)?(head|score|embed_out|output_projection|vocab_projector|qa_outputs|lm_loss|proj_out|pred_layer\.proj|predictions\.decoder)|(model\.)?(output|decoder)",
+    "embedding": r"(.*\.)?([^.]*embed(dings?)?(_\d+)?|embed_(tokens|positions|in|global)(_per_layer)?|[^.]*lookup|wte|wpe|shared|relative_attention_bias)",
+}
+"""What modules of a kind are called, in lower case. Source: the models of transformers 5.23, of which tests/test_kinds.py names those that call them otherwise."""
 
 
 def kind_of(name: str, shape: tuple[int, ...]) -> str:
-    """Guess what a weight is from its shape and, where the shape does not tell, from words in its name -> a key of `KINDS`.
+    """Guess what a weight is from its shape and, where the shape does not tell, from its name -> a key of `KINDS`.
 
     >>> kind_of("conv1.weight", (64, 3, 7, 7)), kind_of("wte.weight", (50257, 768)), kind_of("ln.weight", (768,))
     ('convolution', 'embedding', 'vector')
     """
     lowered = name.lower()
-    part, slash, _ = lowered.partition("/")
+    part, slash, weight = lowered.partition("/")
     if slash and part in _CAPTURED and len(shape) >= 2:  # as `capture` names them
         return _CAPTURED[part]
     if len(shape) < 2:
         return "vector" if shape else "scalar"
     if len(shape) == 2:
-        return "embedding" if any(word in lowered for word in _EMBEDDING_WORDS) else "matrix"
+        module = (weight if part == "weight" else lowered).removesuffix(".weight")
+        return next((kind for kind, names in _BY_NAME.items() if re.fullmatch(names, module)), "matrix")
     return "experts" if "expert" in lowered else "convolution"
 
 

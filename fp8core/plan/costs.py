@@ -18,23 +18,15 @@ from fp8core.sensitivity import Progress, alone, layers_of
 CANDIDATES = tuple(f"compressed_tensors_{name}" for name in ("mxfp4", "nvfp4", "w4a16", "mxfp6", "int8", "fp8_block", "fp8_dynamic", "mxfp8"))
 """Recipes to choose from unless others are named: all of them can be written as a checkpoint."""
 
-_HEADS = ("lm_head", "classifier", "score", "output_projection")
-
 
 def plannable(checkpoint: Checkpoint, *, everything: bool = False) -> list[str]:
-    """Names of the tensors for which a recipe is chosen: matrices, and not those of embeddings and of the head, which most libraries leave in high precision.
+    """Names of the tensors for which a recipe is chosen: matrices, and not those of embeddings, the head and routers, which most libraries leave in high precision.
 
     Args:
-        everything: embeddings, the head, convolutions and experts too.
+        everything: embeddings, the head, routers, convolutions and stacks of experts too.
     """
-    found = []
-    for name, info in checkpoint.infos.items():
-        kind = kind_of(name, info.shape)
-        if why_not(info.shape, kind, info.dtype) or kind == "vector":
-            continue
-        if everything or (kind == "matrix" and not any(word in name.lower() for word in _HEADS)):
-            found.append(name)
-    return found
+    kinds = {name: kind_of(name, info.shape) for name, info in checkpoint.infos.items()}
+    return [name for name, kind in kinds.items() if (everything or kind == "matrix") and kind != "vector" and not why_not(checkpoint.infos[name].shape, kind, checkpoint.infos[name].dtype)]
 
 
 def of_weights(reports: Iterable[LayerReport]) -> list[Cost]:
@@ -66,7 +58,7 @@ def of_rows(rows: Iterable[Mapping], stored: Mapping[str, int]) -> list[Cost]:
 
 
 def of_model(model: str, recipes: Sequence[str], progress: Progress | None = None) -> list[Cost]:
-    """Costs of a bundled model: the error of a layer is the noise-to-signal ratio of the model's output when this layer alone is quantized, weights and inputs.
+    """Costs of a bundled model's layers that are `plannable`: their error is the noise-to-signal ratio of the model's output when one alone is quantized, weights and inputs.
 
     Args:
         progress: called with (done, all, layer) before each layer.
@@ -74,12 +66,18 @@ def of_model(model: str, recipes: Sequence[str], progress: Progress | None = Non
     Raises:
         ValueError: an unknown model or recipe.
     """
-    layers, weights, found = layers_of(model), load_weights(model), []
+    layers, weights, found = planned_layers(model), load_weights(model), []
     for done, layer in enumerate(layers):
         if progress is not None:
             progress(done, len(layers), layer)
         found += of_outputs(weights.infos[f"{layer}.weight"], {recipe: alone(model, layer, recipe).output_sqnr_db for recipe in recipes})
     return found
+
+
+def planned_layers(model: str) -> list[str]:
+    """Names of the layers of a bundled model that `of_model` has costs of, in the order of its run."""
+    wanted = set(plannable(load_weights(model)))
+    return [layer for layer in layers_of(model) if f"{layer}.weight" in wanted]
 
 
 def of_outputs(info: TensorInfo, sqnr_db: Mapping[str, float]) -> list[Cost]:

@@ -33,7 +33,7 @@ def tensors(source: Source) -> list[str]:
 
 def measured(source: Source) -> bool:
     """Whether errors are measured on the model's output, and not only on weights."""
-    return bool(source.model) and set(tensors(source)) == {f"{layer}.weight" for layer in whole_models.layers_of(source.model)}
+    return bool(source.model) and set(tensors(source)) <= {f"{layer}.weight" for layer in whole_models.layers_of(source.model)}
 
 
 def costs(source: Source, candidates: Sequence[str], fused: str, budget: str) -> list[Cost]:

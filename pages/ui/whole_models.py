@@ -9,7 +9,7 @@ import streamlit as st
 from fp8core import sensitivity
 from fp8core.capturing import captured
 from fp8core.models import MODELS, load_weights
-from fp8core.plan import Cost, noise_to_signal, of_outputs
+from fp8core.plan import Cost, noise_to_signal, of_outputs, planned_layers
 from fp8core.sensitivity import Growth, Outcome, ProductReport, Sensitivity
 from pages.ui.language import tr
 from pages.ui.layer_reports import Source
@@ -79,7 +79,7 @@ def costs(model: str, recipes: Sequence[str]) -> list[Cost]:
     def one(layer: str) -> list[Cost]:
         return of_outputs(weights.infos[f"{layer}.weight"], {recipe: _alone(model, layer, recipe).output_sqnr_db for recipe in recipes})
 
-    layers = sensitivity.layers_of(model)
+    layers = planned_layers(model)
     found = one_by_one(f"costs/{model}/{recipes!r}", layers, one)
     if len(found) < len(layers):
         st.stop()
