@@ -19,7 +19,7 @@ from fp8core.bench.devices import DEVICES
 from fp8core.bench.record import KINDS as BENCH_KINDS
 from fp8core.bench.shapes import MODELS as SHAPES
 from fp8core.calibration import CALIBRATIONS, SCENARIOS
-from fp8core.checkpoints import CheckpointError, open_checkpoint
+from fp8core.checkpoints import CheckpointError, TensorInfo, open_checkpoint
 from fp8core.codec import OVERFLOWS, ROUNDINGS
 from fp8core.formats import FAMILIES, FORMATS, parse_format
 from fp8core.gemm import ACCUMULATORS
@@ -28,7 +28,7 @@ from fp8core.models import MODELS
 from fp8core.number import explain
 from fp8core.packed import LAYOUTS
 from fp8core.packed.families import FAMILIES as FAMILIES_WRITTEN
-from fp8core.plan import EXPORTS, parse_line
+from fp8core.plan import EXPORTS, cautions, parse_line
 from fp8core.recipes import LIBRARIES, RECIPES
 from fp8core.reinterpret import MEANINGS
 from fp8core.rotation import ROTATIONS
@@ -296,6 +296,8 @@ MESSAGES = {
     "a plan": (lambda: refused(parse_line, "nothing"), "nothing"),
     "a recipe": (lambda: refused(fp8.recipes.parse_recipe, "mxfp9"), "mxfp9"),
     "a vector that stays": (lambda: why_not((384,), "vector", fp8.layers.kinds.torch.float32), "384"),
+    "a caution": (lambda: cautions({f"{name}_proj.weight": TensorInfo("", (8, 8), fp8.layers.kinds.torch.bfloat16) for name in ("gate", "up")}, {"up_proj.weight": "row_e4m3"})[0], "gate_proj"),
+    "another caution": (lambda: cautions({"wte.weight": TensorInfo("wte.weight", (8, 8), fp8.layers.kinds.torch.float32)}, {"wte.weight": "row_e4m3"})[0], "wte"),
     "a backend that cannot": (lambda: run_many([BenchCase(16, 16, 16, "nvfp4", "int8", repeats=1)])[0].refusal, "e2m1fn"),
 }  # fmt: skip
 

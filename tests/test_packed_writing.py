@@ -165,3 +165,12 @@ def test_a_name_is_written_once_and_an_empty_weight_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"b\.weight of shape \(0, 32\): there is no number in it"):
         write_quantized(checkpoint, {"b.weight": "row_e4m3"}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_blocks_of_128_have_to_be_whole_where_inputs_are_quantized_in_groups_of_128(tmp_path):
+    save_file({"a.weight": torch.randn(200, 200)}, tmp_path / "x.safetensors")
+    checkpoint = open_checkpoint(tmp_path / "x.safetensors")
+    with pytest.raises(ValueError, match=r"its columns are not a multiple of 128, the block of this layout"):
+        write_quantized(checkpoint, {"a.weight": "compressed_tensors_fp8_block"}, tmp_path / "out")
+    write_quantized(checkpoint, {"a.weight": "deepseek_v3_128x128"}, tmp_path / "out", "deepseek")
+    assert [each.different for each in verify(checkpoint, {"a.weight": "deepseek_v3_128x128"}, tmp_path / "out")] == [0]

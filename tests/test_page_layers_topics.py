@@ -146,7 +146,8 @@ def test_what_was_stopped_stays_so_until_it_may_go_on(topic, job):
     layer_reports._kept.clear()
     app.run()
     assert not app.exception
-    assert f"Stopped: 0 of {dict(suffer=10, products=3, plan=2)[topic]} layers are shown." in app.info[0].value
+    layers = {"suffer": 10, "products": 3, "plan": 2}[topic]
+    assert f"Stopped: 0 of {layers} layers are shown." in app.info[0].value
     assert bool(app.button(key="progress_go_on"))
     app.button(key="progress_go_on").click().run()
     assert len(app.dataframe) == whole

@@ -68,6 +68,8 @@ def test_other_budgets_and_forms(folder, tmp_path, capsys):
     [
         (["--bits", "2"], "--bits 2 for 131,072 weights: 262,144 bits are too few"),
         (["--all", "mxfp5"], "mxfp5"),
+        (["--all", ""], "--all '' names no recipe"),
+        (["--bits", "8", "--recipes", " ,"], "--recipes ' ,' names no recipe"),
         (["--bits", "nan"], "--bits nan for"),
         (["--bits", "8", "--recipes", "nvfp4", "--rows", "ROWS"], "it lacks 3 of 4 layers"),
         (["--bits", "8", "--recipes", "mxfp4", "--rows", "ROWS"], "it lacks 3 of 4 layers"),
@@ -95,3 +97,48 @@ def test_an_export_that_decodes_to_something_else_fails(folder, tmp_path, capsys
     monkeypatch.setattr(command, "verify", lambda checkpoint, recipes, *rest: verify(checkpoint, dict.fromkeys(recipes, "tensor_e4m3"), *rest))
     assert main(["export", str(folder), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "out")]) == 1
     assert "4 tensors do not decode to what was meant" in capsys.readouterr().err
+
+
+def test_a_plan_from_default_rows_can_be_written(folder, tmp_path, capsys):
+    assert main(["analyze", str(folder), "--csv", str(tmp_path / "rows.csv")]) == 0
+    capsys.readouterr()
+    assert main(["plan", str(folder), "--bits", "6", "--rows", str(tmp_path / "rows.csv"), "--out", str(tmp_path / "plan.json")]) == 0
+    assert "rows.csv: left out, as no checkpoint stores them exactly: bfloat16, nvfp4;" in capsys.readouterr().err
+    assert main(["export", str(folder), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "out")]) == 0
+    assert main(["plan", str(folder), "--bits", "6", "--rows", str(tmp_path / "rows.csv"), "--recipes", "nvfp4", "--out", str(tmp_path / "plan.json")]) == 0
+    assert "nvfp4" in Plan.from_json((tmp_path / "plan.json").read_text()).recipes.values()
+
+
+def test_what_lies_beside_one_file_goes_with_it_where_it_is_of_the_same_model(folder, tmp_path, capsys):
+    (tmp_path / "plan.json").write_text(Plan("x", {"layers.0.proj.weight": "row_e4m3"}).to_json())
+    file = folder / "model-00001-of-00002.safetensors"
+    assert main(["export", str(file), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "beside")]) == 0
+    assert json.loads((tmp_path / "beside/config.json").read_text())["model_type"] == "mine"
+    assert "there was no config.json" not in capsys.readouterr().out
+    (folder / "config.json").unlink()
+    assert main(["export", str(file), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "alone")]) == 0
+    assert sorted(path.name for path in (tmp_path / "alone").iterdir()) == ["config.json", "model.safetensors"]
+    assert "note: there was no config.json beside the checkpoint" in capsys.readouterr().out
+    (folder / "config.json").write_text("[1]")
+    assert main(["export", str(folder), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "broken")]) == 2
+    assert "config.json beside the checkpoint is not a JSON object" in capsys.readouterr().err
+    assert not (tmp_path / "broken").exists()
+
+
+def test_what_lies_beside_a_checkpoint_elsewhere_goes_with_it(folder, tmp_path):
+    import fsspec
+
+    storage = fsspec.filesystem("memory")
+    storage.put(str(folder), "/elsewhere", recursive=True)
+    (tmp_path / "plan.json").write_text(Plan("x", {"layers.0.proj.weight": "row_e4m3"}).to_json())
+    for url, to in (("memory://elsewhere", "a"), ("memory://elsewhere/model-00001-of-00002.safetensors", "b")):
+        assert main(["export", url, "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / to)]) == 0
+        assert json.loads((tmp_path / to / "config.json").read_text())["model_type"] == "mine"
+        assert (tmp_path / to / "tokenizer.json").exists()
+    storage.rm("/elsewhere", recursive=True)
+
+
+def test_a_plan_that_libraries_have_trouble_with_is_written_with_a_note(folder, tmp_path, capsys):
+    (tmp_path / "plan.json").write_text(Plan("x", {"embed_tokens.weight": "row_e4m3"}).to_json())
+    assert main(["export", str(folder), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "out")]) == 0
+    assert "note: an embedding is quantized ('embed_tokens.weight'; 1 in all)" in capsys.readouterr().out

@@ -28,12 +28,16 @@ class Layout:
         source: where it is described.
         parts: by key of `FAMILIES`, what a weight (R, C) and its quantized form become: tensors by what is added to the weight's module.
         config: from the family of every layer by its module's name, and the modules that stay as they are, to what `quantization_config` in config.json says.
+        whole: families whose blocks have to be whole along a row.
+        bfloat16: families that readers decode to BF16, whatever the model's type was.
     """
 
     title: str
     source: str
     parts: dict[str, Callable[[torch.Tensor, QuantizedTensor], Parts]]
     config: Callable[[dict[str, str], list[str], set[str]], dict[str, Any]]
+    whole: frozenset[str] = frozenset()
+    bfloat16: frozenset[str] = frozenset()
 
     def refuses(self, name: str, shape: tuple[int, ...], recipe: Recipe) -> str:
         """Say why a weight cannot be stored so; an empty text where it can."""
@@ -51,17 +55,21 @@ class Layout:
             return f"{name} of shape {shape}, recipe {recipe.name}: its columns are not a multiple of {recipe.scaling.block[1]}, the block of this layout"
         return ""
 
+    def holds(self, recipe: Recipe) -> bool:
+        """Whether some weight can be stored by this recipe."""
+        form = family(recipe)
+        return form in self.parts and (form != "nvfp4" or recipe.name in _EXACT_NVFP4)
+
     def fits(self, shape: tuple[int, ...], recipe: Recipe) -> bool:
         """Whether the columns of a weight are whole blocks, where the form of its recipe has to have those."""
-        return family(recipe) not in _WHOLE_BLOCKS or shape[-1] % recipe.scaling.block[1] == 0
+        return family(recipe) not in self.whole or shape[-1] % recipe.scaling.block[1] == 0
 
 
-def _float8(x: torch.Tensor, q: QuantizedTensor) -> Parts:
-    return {"weight": q.codes.view(torch.float8_e4m3fn), "weight_scale": q.scale}
+def _of_bytes(dtype: torch.dtype) -> Callable[[torch.Tensor, QuantizedTensor], Parts]:
+    def parts(x: torch.Tensor, q: QuantizedTensor) -> Parts:
+        return {"weight": q.codes.view(dtype), "weight_scale": q.scale if q.scale.numel() > 1 or q.recipe.scaling.block[0] else q.scale.reshape(1)}
 
-
-def _int8(x: torch.Tensor, q: QuantizedTensor) -> Parts:
-    return {"weight": q.codes.view(torch.int8), "weight_scale": q.scale}
+    return parts
 
 
 def _mxfp8(x: torch.Tensor, q: QuantizedTensor) -> Parts:
@@ -146,10 +154,12 @@ LAYOUTS: dict[str, Layout] = {
         "compressed-tensors: vLLM, transformers, SGLang",
         "compressed-tensors 0.20.0, compressors/",
         {
-            "fp8_tensor": _float8, "fp8_row": _float8, "fp8_block": _float8, "mxfp8": _mxfp8, "mxfp6": _mx_packed(6), "mxfp4": _mx_packed(4), "nvfp4": _nvfp4,
-            "int8_tensor": _int8, "int8_row": _int8, "int4_group": _int4,
+            **dict.fromkeys(("fp8_tensor", "fp8_row", "fp8_block"), _of_bytes(torch.float8_e4m3fn)), "mxfp8": _mxfp8, "mxfp6": _mx_packed(6), "mxfp4": _mx_packed(4), "nvfp4": _nvfp4,
+            **dict.fromkeys(("int8_tensor", "int8_row"), _of_bytes(torch.int8)), "int4_group": _int4,
         },
         _compressed_tensors_config,
+        whole=frozenset(("fp8_block", "mxfp8", "mxfp6", "mxfp4", "nvfp4", "int4_group")),  # of fp8_block, inputs are quantized in groups as wide
+        bfloat16=frozenset(("mxfp8", "mxfp6", "mxfp4", "nvfp4")),
     ),
     "deepseek": Layout(
         "DeepSeek-V3: E4M3 with one FP32 scale per 128 × 128 beside it",
@@ -159,4 +169,3 @@ LAYOUTS: dict[str, Layout] = {
     ),
 }  # fmt: skip
 _EXACT_NVFP4 = {"compressed_tensors_nvfp4"}
-_WHOLE_BLOCKS = ("mxfp8", "mxfp6", "mxfp4", "nvfp4", "int4_group")

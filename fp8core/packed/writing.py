@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from fp8core.arrays import at_least_float32
 from fp8core.checkpoints import Checkpoint, open_checkpoint
+from fp8core.packed.beside import CONFIG, copy_beside, with_dtype
 from fp8core.packed.families import family
 from fp8core.packed.layouts import LAYOUTS, Layout
 from fp8core.packed.reading import decoded, packed_layers
@@ -22,8 +23,6 @@ from fp8core.quantized import SEED, quantize
 from fp8core.recipes import Recipe, parse_recipe
 
 SHARD_NBYTES = 2_000_000_000
-BESIDE_MAX_NBYTES = 50_000_000  # of a file that lies beside the weights, such as a tokenizer
-_BESIDE = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".md")
 Progress = Callable[[int, int, str], None]
 
 
@@ -58,11 +57,13 @@ def write_quantized(
         folder: where to; it must not exist, or be empty.
         layout: a key of `LAYOUTS`.
         progress: called with (done, all, name) before each tensor.
-        beside: folder whose config.json is carried on, with `quantization_config` in it, and whose other small files, such as the tokenizer's, are copied.
+        beside: path or URL of the checkpoint, whose config.json is carried on, with `quantization_config` in it, and whose other small files, such as the
+            tokenizer's, are copied; its `dtype` becomes bfloat16 where readers decode to that.
         shard_nbytes: a new file is begun where this would be exceeded.
 
     Raises:
-        ValueError: an unknown layout, recipe or tensor; a tensor that cannot be stored so; a folder with files in it; a checkpoint that is quantized already.
+        ValueError: an unknown layout, recipe or tensor; a tensor that cannot be stored so; a folder with files in it; a checkpoint that is quantized already;
+            a config.json that is not a JSON object.
     """
     chosen = check(checkpoint, recipes, layout)
     target = Path(folder)
@@ -71,8 +72,12 @@ def write_quantized(
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
+        config = {} if beside is None else copy_beside(beside, unfinished)
         _write_shards(unfinished, _tensors(checkpoint, chosen, LAYOUTS[layout], progress), shard_nbytes)
-        _write_beside(unfinished, beside, _config(checkpoint, chosen, LAYOUTS[layout]))
+        if any(family(recipe) in LAYOUTS[layout].bfloat16 for recipe in chosen.values()):
+            config = with_dtype(config, "bfloat16")
+        config |= {"quantization_config": _quantization(checkpoint, chosen, LAYOUTS[layout])}
+        (unfinished / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         os.chmod(unfinished, 0o755)
         if target.exists():
             target.rmdir()
@@ -172,18 +177,7 @@ def _save(folder: Path, number: int, tensors: dict[str, torch.Tensor]) -> list[s
     return list(tensors)
 
 
-def _config(checkpoint: Checkpoint, chosen: Mapping[str, Recipe], layout: Layout) -> dict:
+def _quantization(checkpoint: Checkpoint, chosen: Mapping[str, Recipe], layout: Layout) -> dict:
     modules = {name.removesuffix(".weight"): family(recipe) for name, recipe in chosen.items()}
     kept = [name.removesuffix(".weight") for name, info in checkpoint.infos.items() if name.endswith(".weight") and len(info.shape) == 2 and name not in chosen]
     return layout.config(modules, kept, {recipe.name for recipe in chosen.values()})
-
-
-def _write_beside(folder: Path, beside: str | os.PathLike | None, quantization: dict) -> None:
-    config = {}
-    if beside is not None:
-        for path in sorted(Path(beside).iterdir()):
-            if path.is_file() and path.suffix in _BESIDE and not path.name.endswith(".index.json") and path.stat().st_size <= BESIDE_MAX_NBYTES:
-                shutil.copyfile(path, folder / path.name)
-        if (folder / "config.json").exists():
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": quantization}, indent=2) + "\n", encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from fp8core.console import print_table, progress
 from fp8core.layers import analyze
 from fp8core.layers.row_file import finished_rows
 from fp8core.packed import LAYOUTS, decoded, verify, write_quantized
+from fp8core.plan.cautions import cautions
 from fp8core.plan.choose import KEEP, Chosen, cheapest, choose, uniform
 from fp8core.plan.costs import CANDIDATES, apart, of_rows, of_weights, plannable, writable
 from fp8core.plan.exports import EXPORTS
@@ -27,9 +29,9 @@ def add_to(commands) -> None:
     plan.add_argument("checkpoint", metavar="CHECKPOINT", help="a .safetensors, .npy or .npz file, a folder of .safetensors files, or their index")
     budget = plan.add_mutually_exclusive_group(required=True)
     budget.add_argument("--bits", type=float, metavar="B", help="at most so many bits per weight, scales included, over the layers of the plan")
-    budget.add_argument("--error", type=float, metavar="E", help="at most this sum of the layers' noise-to-signal ratios, with the fewest bits")
-    budget.add_argument("--all", metavar="NAME", help="one recipe for every layer but normalizations, embeddings, the head and routers")
-    plan.add_argument("--recipes", metavar="NAMES", help=f"what to choose from, separated by commas; with --rows all that it holds unless named, else {','.join(CANDIDATES)}")
+    budget.add_argument("--error", type=float, metavar="E", help="at most this sum of the layers' noise-to-signal ratios, with the fewest bits that steps along the frontier give")
+    budget.add_argument("--all", metavar="RECIPE", help="one recipe for every layer but normalizations, embeddings, the head and routers")
+    plan.add_argument("--recipes", metavar="NAMES", help=f"what to choose from, separated by commas; with --rows all of it that a checkpoint can store unless named, else {','.join(CANDIDATES)}")
     plan.add_argument("--rows", metavar="FILE", help="take the errors from this CSV of `analyze` instead of measuring them")
     plan.add_argument("--apart", action="store_true", help="let q, k and v, gate and up, and experts have recipes of their own; vLLM refuses such checkpoints")
     plan.add_argument("--everything", action="store_true", help="choose for embeddings, the head, routers, convolutions and stacks of experts too")
@@ -49,24 +51,27 @@ def _plan(options: argparse.Namespace) -> None:
     names = plannable(checkpoint, everything=options.everything)
     if not names:
         raise ValueError(f"{checkpoint.filename}: no tensor here is a matrix for which a recipe could be chosen")
-    asked = [options.all] if options.all else [name.strip() for name in (options.recipes or ",".join(CANDIDATES)).split(",") if name.strip()]
-    recipes = [parse_recipe(name).name for name in asked]
+    asked = options.all if options.all is not None else options.recipes
+    recipes = [parse_recipe(name).name for name in dict.fromkeys(part.strip() for part in (",".join(CANDIDATES) if asked is None else asked).split(",") if part.strip())]
+    if not recipes:
+        raise ValueError(f"{'--all' if options.all is not None else '--recipes'} {asked!r} names no recipe")
     if options.rows:
-        rows = finished_rows(options.rows, checkpoint, list(dict.fromkeys(row_recipes(options.rows))))
+        measured = list(dict.fromkeys(row_recipes(options.rows)))
+        rows = finished_rows(options.rows, checkpoint, measured)
+        recipes = recipes if asked is not None else _storable(options.rows, measured)
         lacking = set(names) - {row["layer"] for row in rows}
         if lacking:
             raise ValueError(f"{options.rows}: it lacks {len(lacking)} of {len(names)} layers, such as {min(lacking)}: let `analyze --resume` finish it")
-        if absent := set(recipes if options.all or options.recipes else ()) - {row["recipe"] for row in rows}:
+        if absent := set(recipes) - {row["recipe"] for row in rows}:
             raise ValueError(f"{options.rows}: it has no rows of {', '.join(sorted(absent))}")
         costs = of_rows((row for row in rows if row["layer"] in set(names)), {name: checkpoint.infos[name].nbytes for name in names})
     else:
         costs = of_weights(analyze(checkpoint, recipes, names, watched("measuring")))
-    if options.all or options.recipes:
-        costs = [cost for cost in costs if cost.recipe in {KEEP, *recipes}]
+    costs = [cost for cost in costs if cost.recipe in {KEEP, *recipes}]
     costs = apart(costs) if options.apart else costs
-    if not options.all:
+    if options.all is None:
         costs = writable(costs, {name: checkpoint.infos[name].shape for name in names})
-    chosen = uniform(costs, recipes[0]) if options.all else _chosen(options, costs, sum(checkpoint.infos[name].count for name in names))
+    chosen = uniform(costs, recipes[0]) if options.all is not None else _chosen(options, costs, sum(checkpoint.infos[name].count for name in names))
     plan = Plan(checkpoint.filename, chosen.recipes)
     if options.out:
         Path(options.out).write_text(plan.to_json(), encoding="utf-8")
@@ -76,6 +81,15 @@ def _plan(options: argparse.Namespace) -> None:
     _print(checkpoint, chosen)
     if options.out:
         print(f"written to {options.out}; python -m fp8core export {options.checkpoint} --plan {options.out} --to FOLDER writes the checkpoint")
+
+
+def _storable(path: str, measured: list[str]) -> list[str]:
+    """The recipes of a CSV that some layout stores; says which it leaves out."""
+    found = [name for name in measured if any(layout.holds(parse_recipe(name)) for layout in LAYOUTS.values())]
+    left = [name for name in measured if name not in found]
+    if left and found:
+        print(f"fp8core: {path}: left out, as no checkpoint stores them exactly: {', '.join(left)}; name them with --recipes to have them all the same", file=sys.stderr)
+    return found or measured
 
 
 def row_recipes(path: str) -> list[str]:
@@ -109,9 +123,7 @@ def _print(checkpoint: Checkpoint, chosen: Chosen) -> None:
 def _export(options: argparse.Namespace) -> int:
     checkpoint = open_checkpoint(options.checkpoint)
     plan = Plan.from_json(Path(options.plan).read_text(encoding="utf-8")).for_tensors(checkpoint.infos)
-    path = Path(options.checkpoint)
-    beside = path if path.is_dir() else path.parent if path.name.endswith(".index.json") else None
-    write_quantized(checkpoint, plan.recipes, options.to, options.layout, watched("writing"), beside=beside)
+    write_quantized(checkpoint, plan.recipes, options.to, options.layout, watched("writing"), beside=options.checkpoint)
     found = verify(checkpoint, plan.recipes, options.to, watched("reading again"))
     wrong = [each for each in found if each.different]
     quantized = sum(each.recipe != KEEP for each in found)
@@ -121,6 +133,11 @@ def _export(options: argparse.Namespace) -> int:
         print(f"fp8core: {len(wrong)} tensors do not decode to what was meant, such as {inner(wrong[0].name)}: {wrong[0].different:,} of {wrong[0].count:,} numbers", file=sys.stderr)
         return 1
     print(f"read again and decoded: all {sum(each.count for each in found):,} numbers are those that were meant, bit for bit")
+    known = cautions(checkpoint.infos, plan.recipes, options.layout)
+    if set(json.loads((Path(options.to) / "config.json").read_text(encoding="utf-8"))) == {"quantization_config"}:
+        known.append("there was no config.json beside the checkpoint, and libraries need one to know what model this is")
+    for each in known:
+        print(f"note: {each}")
     return 0
 
 

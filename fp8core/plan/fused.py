@@ -20,5 +20,6 @@ def group_of(layer: str) -> str:
     parts = layer.split(".")
     if "experts" in parts[:-1]:
         return ".".join(parts[: parts.index("experts") + 1])
-    together = {module: "+".join(modules) for modules in FUSED for module in modules}
-    return ".".join(together.get(part, part) for part in parts)
+    module = -2 if parts[-1] == "weight" and len(parts) > 1 else -1
+    parts[module] = next(("+".join(modules) for modules in FUSED if parts[module] in modules), parts[module])
+    return ".".join(parts)

@@ -177,8 +177,7 @@ def written(source: Source, recipes: Mapping[str, str], layout: str) -> tuple[by
     try:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place) / "quantized"
-            beside = source.path if source.path is not None and source.path.is_dir() else None
-            write_quantized(checkpoint, recipes, folder, layout, lambda done, every, name: bar.progress(done / every / 2, tr("writing") + " " + as_text(name)), beside=beside)
+            write_quantized(checkpoint, recipes, folder, layout, lambda done, every, name: bar.progress(done / every / 2, tr("writing") + " " + as_text(name)), beside=source.path)
             found = verify(checkpoint, recipes, folder, lambda done, every, name: bar.progress(0.5 + done / every / 2, tr("reading again") + " " + as_text(name)))
             data = io.BytesIO()
             with zipfile.ZipFile(data, "w") as archive:  # nothing in it gets smaller by packing

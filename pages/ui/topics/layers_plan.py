@@ -7,7 +7,7 @@ import shlex
 import streamlit as st
 
 from fp8core.packed import LAYOUTS
-from fp8core.plan import EXPORTS, Plan, frontier, plannable, to_line, uniform
+from fp8core.plan import EXPORTS, Plan, cautions, frontier, plannable, to_line, uniform
 from pages.ui import frame, plans, snippets, whole_models
 from pages.ui.charts import plans as charts
 from pages.ui.language import told, tr
@@ -101,13 +101,18 @@ def _exports(source: Source, recipes: dict[str, str]) -> str:
             st.code(f"python -m fp8core export {shlex.quote(str(source.path))} --plan plan.json --to FOLDER --layout {layout}", language="bash")
         else:
             _write(source, recipes, layout)
+        for known in () if reason else cautions(source.weights.infos, recipes, layout):
+            st.warning(as_text(told(known)), icon=":material/info:")
     return "" if reason else layout
 
 
 def _write(source: Source, recipes: dict[str, str], layout: str) -> None:
     wanted = (source.key, to_line(recipes), layout)
     if st.button(tr("Write it, and prove that it decodes"), key="layers_plan_write", type="primary", icon=":material/save:"):
-        st.session_state[_WRITTEN] = (wanted, *plans.written(source, recipes, layout))
+        try:
+            st.session_state[_WRITTEN] = (wanted, *plans.written(source, recipes, layout))
+        except ValueError as error:
+            st.error(as_text(told(error)))
     held = st.session_state.get(_WRITTEN)
     if held is not None and held[0] == wanted:
         st.success(plans.proof(held[2]))
