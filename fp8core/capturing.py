@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import nn
 from fp8core.checkpoints import Checkpoint
 
 MAX_NUMBERS = 1 << 18
+ITSELF = "model"
 PARTS = ("input", "weight", "output", "output_grad", "weight_grad")
 
 
@@ -29,11 +31,14 @@ def capture(model: nn.Module, path: str | os.PathLike, layers: Iterable[str] | C
         model: any module; it is called as always.
         path: where to; a file that is there is replaced. Nothing is written if the body raises.
         layers: names as in `model.named_modules()`, or what says of (name, module) whether it is wanted; None for every nn.Linear.
-            Weights that are used without calling their module, as nn.MultiheadAttention does, are not seen.
+            Weights that are used without calling their module, as nn.MultiheadAttention does, are not seen. The model itself is called "model".
         max_numbers: most numbers that are kept of an input or output.
 
+    Of a layer with several tensors as inputs or outputs, the first is kept. A layer that was not called is named in a warning, unless you have named it yourself.
+
     Raises:
-        ValueError: a name that the model does not have; no layer at all; a layer that was never called, at the end; a path that does not end in .safetensors.
+        ValueError: a name that the model does not have; no layer at all; a path that does not end in .safetensors, or whose folder does not exist; at the end,
+            a layer that you have named and that was never called, or no layer that was.
 
     >>> import tempfile
     >>> from fp8core.checkpoints import open_checkpoint
@@ -46,18 +51,27 @@ def capture(model: nn.Module, path: str | os.PathLike, layers: Iterable[str] | C
     """
     if Path(path).suffix != ".safetensors":
         raise ValueError(f"path {os.fspath(path)!r}: it has to end in .safetensors")
+    if not Path(path).parent.is_dir():
+        raise ValueError(f"path {os.fspath(path)!r}: there is no such folder as {os.fspath(Path(path).parent)!r}")
+    named = layers is not None and not callable(layers)
     chosen = _chosen(model, layers)
     seen: dict[str, torch.Tensor] = {}
-    handles = [module.register_forward_hook(_hook(name, seen, max_numbers)) for name, module in chosen.items()]
+    handles = []
     try:
+        for name, module in chosen.items():
+            handles.append(module.register_forward_hook(_hook(name, seen, max_numbers), with_kwargs=True))
         yield
     finally:
         for handle in handles:
             handle.remove()
     idle = [name for name in chosen if f"input/{name}" not in seen]
+    if idle and (named or len(idle) == len(chosen)):
+        raise ValueError(f"layer {idle[0]!r} was not called with a tensor ({len(idle)} of {len(chosen)} were not): name the layers that are")
     if idle:
-        raise ValueError(f"layer {idle[0]!r} was not called ({len(idle)} of {len(chosen)} were not): name the layers that are")
+        warnings.warn(f"{len(idle)} of {len(chosen)} layers were not called and are not in {os.fspath(path)}: {', '.join(idle[:4])}{', …' * (len(idle) > 4)}", stacklevel=3)
     for name, module in chosen.items():
+        if name in idle:
+            continue
         if isinstance(weight := getattr(module, "weight", None), torch.Tensor):
             seen[f"weight/{name}"] = weight.detach()
             if weight.grad is not None:
@@ -99,12 +113,13 @@ def _chosen(model: nn.Module, layers) -> dict[str, nn.Module]:
     modules = dict(model.named_modules())
     if layers is None or callable(layers):
         wanted = layers or (lambda name, module: isinstance(module, nn.Linear))
-        found = {name: module for name, module in modules.items() if name and wanted(name, module)}
+        found = {name or ITSELF: module for name, module in modules.items() if wanted(name, module)}
     else:
-        names = list(layers)
+        modules |= {} if ITSELF in modules else {ITSELF: model}
+        names = [layers] if isinstance(layers, str) else list(layers)
         for name in names:
             if name not in modules:
-                raise ValueError(f"layer {name!r} is not among the {len(modules)} modules of {type(model).__name__}")
+                raise ValueError(f"layer {name!r} is not among the {len(modules) - 1} modules of {type(model).__name__}")
         found = {name: modules[name] for name in names}
     if not found:
         raise ValueError(f"{type(model).__name__} has no layer that was chosen")
@@ -114,12 +129,13 @@ def _chosen(model: nn.Module, layers) -> dict[str, nn.Module]:
 def _hook(name: str, seen: dict[str, torch.Tensor], most: int):
     latest = None
 
-    def hook(module: nn.Module, arguments: tuple, output) -> None:
+    def hook(module: nn.Module, arguments: tuple, named: dict, output) -> None:
         nonlocal latest
-        if not arguments or not isinstance(arguments[0], torch.Tensor) or not isinstance(output, torch.Tensor):
+        given, output = _tensor((*arguments, *named.values())), _tensor(output)
+        if given is None or output is None:
             return
         latest = call = object()
-        x = _rows(arguments[0])
+        x = _rows(given)
         kept = max(min(len(x), most // max(x.shape[1], _rows(output).shape[1], 1)), 1)
         places = torch.linspace(0, max(len(x) - 1, 0), kept, device=x.device, dtype=torch.float64).round().long() if kept < len(x) else None
         seen[f"input/{name}"] = _picked(x, places)
@@ -134,6 +150,14 @@ def _hook(name: str, seen: dict[str, torch.Tensor], most: int):
             output.register_hook(keep)
 
     return hook
+
+
+def _tensor(found) -> torch.Tensor | None:
+    """The first tensor of what a module is given, or gives."""
+    if isinstance(found, torch.Tensor):
+        return found
+    parts = found.values() if isinstance(found, Mapping) else found if isinstance(found, tuple | list) else ()
+    return next((part for part in map(_tensor, parts) if part is not None), None)
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:

@@ -93,10 +93,14 @@ def test_mistakes_are_named_and_leave_nothing_behind(tmp_path):
     for layers, words in ((["5"], "layer '5' is not among the 3 modules of Sequential"), (lambda name, module: False, "has no layer that was chosen")):
         with pytest.raises(ValueError, match=words), capture(model, path, layers):
             pass
-    with pytest.raises(ValueError, match=r"layer '0' was not called \(1 of 1 were not\)"), capture(model, path):
+    with pytest.raises(ValueError, match=r"layer '0' was not called with a tensor \(1 of 1 were not\)"), capture(model, path):
         pass
     with pytest.raises(ValueError, match=r"has to end in \.safetensors"), capture(model, tmp_path / "x.pt"):
         pass
+    with pytest.raises(ValueError, match=r"there is no such folder as .*nowhere"), capture(model, tmp_path / "nowhere/x.safetensors"):
+        pass
+    with pytest.raises(ValueError, match=r"layer '1' was not called with a tensor \(1 of 2 were not\)"), capture(model, path, ["0", "1"]):
+        model[0](torch.ones(1, 8))
     with pytest.raises(RuntimeError, match="own"), capture(model, path):
         model(torch.ones(1, 8))
         raise RuntimeError("own")
@@ -120,3 +124,42 @@ def test_all_that_is_kept_is_of_the_last_call(tmp_path):
     with capture(nn.Sequential(layer), tmp_path / "step.safetensors"):
         layer(layer(torch.ones(2, 4))).sum().backward()
     assert torch.equal(open_checkpoint(tmp_path / "step.safetensors").read("output_grad/0"), torch.ones(2, 4))
+
+
+class Odd(nn.Module):
+    """Layers that are called by keyword, that give several tensors, and that nobody calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.idle, self.attention, self.memory = nn.Linear(8, 8), nn.Linear(8, 8), nn.MultiheadAttention(8, 2, batch_first=True), nn.LSTM(8, 4, batch_first=True)
+
+    def forward(self, x):
+        x = self.up(input=x)
+        return self.memory(self.attention(x, x, x)[0])[0]
+
+
+def test_what_was_not_called_is_named_and_the_rest_is_kept(tmp_path):
+    model = Odd()
+    with pytest.warns(UserWarning, match=r"2 of 3 layers were not called .*: idle, attention\.out_proj"), capture(model, tmp_path / "x.safetensors"):
+        model(torch.ones(2, 3, 8))
+    found = open_checkpoint(tmp_path / "x.safetensors")
+    assert set(found.infos) == {"input/up", "weight/up", "output/up"}
+    assert torch.equal(found.read("input/up"), torch.ones(6, 8))
+
+
+def test_of_several_tensors_the_first_is_kept(tmp_path):
+    model = Odd()
+    with capture(model, tmp_path / "x.safetensors", ["memory"]):
+        wanted = model(torch.ones(2, 3, 8))
+        wanted.sum().backward()
+    found = open_checkpoint(tmp_path / "x.safetensors")
+    assert torch.equal(found.read("output/memory"), wanted.detach().reshape(6, 4))
+    assert torch.equal(found.read("output_grad/memory"), torch.ones(6, 4))
+
+
+def test_a_model_that_is_one_layer(tmp_path):
+    model = nn.Linear(8, 4)
+    for layers in (None, ["model"], "model"):
+        with capture(model, tmp_path / "x.safetensors", layers):
+            model(torch.ones(2, 8))
+        assert set(open_checkpoint(tmp_path / "x.safetensors").infos) == {"input/model", "weight/model", "output/model"}
