@@ -101,7 +101,7 @@ def test_a_plan_in_the_link_is_shown_and_a_bad_one_is_named():
     app = open_page(**DIGITS, layers_topic="plan", plan="compressed_tensors_mxfp8*7")
     assert "the plan has 7 recipes, and there are 2 tensors" in app.warning[0].value.replace("\\", "")
     app = open_page(**DIGITS, layers_topic="plan", plan="mxfp4*2")
-    assert "not among those to choose from" in app.warning[0].value
+    assert "not among the recipes to choose from" in app.warning[0].value
     app = open_page(**DIGITS, layers_topic="plan", bits="3.5")
     assert "3.5 bits per weight are too few" in app.warning[0].value.replace("\\", "")
 
@@ -223,3 +223,17 @@ def test_the_html_file_has_all_three_pictures_and_every_layer():
 
 def test_every_plan_of_the_page_has_a_line():
     assert View(plan=to_line({"a": "mxfp4", "b": ""})).plan == "mxfp4,keep"
+
+
+def test_a_plan_says_what_it_leaves_out_and_why():
+    held = {"a.weight": torch.randn(64, 128), "big.weight": torch.ones(2048, 2176), "lm_head.weight": torch.ones(64, 128)}
+    app = upload(open_page(recipes="mxfp4", layers_topic="plan"), "w.safetensors", save(held), "upload_widget")
+    assert any("up to 4,194,304 numbers per tensor: 1 larger ones, such as big.weight" in each.value.replace("\\", "") for each in app.caption)
+    assert list(app.dataframe[0].value["layer"]) == ["a.weight"]
+
+
+def test_a_file_that_plans_what_is_not_planned_here_is_refused_with_the_layer():
+    plan = {"kind": "fp8core plan", "version": 1, "checkpoint": "x", "recipes": {"output.weight": "compressed_tensors_mxfp8"}}
+    app = upload(open_page(**DIGITS, layers_topic="plan"), "plan.json", json.dumps(plan).encode(), "plans_file")
+    assert "output.weight has a recipe in it" in app.error[0].value.replace("\\", "")
+    assert app.query_params["plan"] == ""

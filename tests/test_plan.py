@@ -75,7 +75,7 @@ def test_what_cannot_be_chosen_is_said():
         choose(two, 9)
     with pytest.raises(ValueError, match=r"an error of 0.05 cannot be reached: the recipes at hand leave 0\.1 at least"):
         cheapest(two, 0.05)
-    with pytest.raises(ValueError, match="layer 'a' has no cost under 'z', only under 'x', 'y'"):
+    with pytest.raises(ValueError, match="layer 'a' has no cost under 'z', because it loses numbers there or was not measured; it has one under 'x', 'y'"):
         uniform(two, "z")
     with pytest.raises(ValueError, match="layer 'c' has no cost under 'x'"):
         priced(two, {"c": "x"})

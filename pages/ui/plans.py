@@ -19,16 +19,26 @@ from pages.ui import exports, frame, layer_reports, sharing, whole_models
 from pages.ui.language import told, tr
 from pages.ui.layer_reports import Source
 from pages.ui.upload import as_text
-from pages.ui.view import View
+from pages.ui.view import View, recipe_title
 
 MOST_NBYTES = 300_000_000  # of a checkpoint that is written for a download
 _EDITOR = "plans_editor"
 
 
 def tensors(source: Source) -> list[str]:
-    """The tensors that a plan is for; all matrices where only embeddings and heads are left."""
-    checkpoint = source.weights
-    return plannable(checkpoint) or plannable(checkpoint, everything=True)
+    """The tensors that a plan is for: those that can be planned and that are measured here."""
+    large = set(too_large(source))
+    return [name for name in _wanted(source) if name not in large]
+
+
+def too_large(source: Source) -> list[str]:
+    """The tensors that would be planned if they had fewer numbers."""
+    return [name for name in _wanted(source) if source.most is not None and source.weights.infos[name].count > source.most]
+
+
+def _wanted(source: Source) -> list[str]:
+    """All matrices where only embeddings, heads and routers are left."""
+    return plannable(source.weights) or plannable(source.weights, everything=True)
 
 
 def measured(source: Source) -> bool:
@@ -85,13 +95,19 @@ def weights_of(source: Source, found: Sequence[Cost]) -> int:
     return sum(source.weights.infos[name].count for name in {cost.layer for cost in found})
 
 
-def total(found: Sequence[Cost], recipes: Mapping[str, str]) -> tuple[int, float | None]:
-    """Bits and error of a plan; the error is None where a recipe was put in by hand that is not among the candidates."""
-    try:
-        plan = priced(found, recipes)
-    except ValueError:
-        return 0, None
-    return plan.nbits, plan.error
+def total(found: Sequence[Cost], recipes: Mapping[str, str], candidates: Sequence[str]) -> Chosen:
+    """Bits and error of a plan.
+
+    Raises:
+        ValueError: a layer has no cost under its recipe, and why.
+    """
+    known = {(cost.layer, cost.recipe) for cost in found}
+    for layer, recipe in recipes.items():
+        if (layer, recipe) not in known and recipe not in candidates:
+            raise ValueError(tr("The plan in this link has {recipe}, which is not among the recipes to choose from at the top: add it there, or go back to the best plan.").format(recipe=recipe_title(recipe)))
+        if (layer, recipe) not in known:
+            raise ValueError(tr("The plan in this link has {recipe} for {layer}, which loses numbers to it or cannot be stored in its blocks: choose another one, or go back to the best plan.").format(recipe=recipe_title(recipe), layer=layer))
+    return priced(found, recipes)
 
 
 def table(source: Source, found: Sequence[Cost], recipes: dict[str, str], candidates: Sequence[str], fused: str) -> None:
@@ -109,7 +125,7 @@ def table(source: Source, found: Sequence[Cost], recipes: dict[str, str], candid
     st.data_editor(
         rows, key=f"{_EDITOR}_{hash(to_line(recipes))}", hide_index=True, disabled=[tr("layer"), tr("shape"), tr("bits"), tr("error")], on_change=_take_edit, args=(f"{_EDITOR}_{hash(to_line(recipes))}", recipes, fused),
         column_config={
-            tr("recipe"): st.column_config.SelectboxColumn(options=options, required=True), tr("bits"): st.column_config.NumberColumn(format="%.3f"),
+            tr("recipe"): st.column_config.SelectboxColumn(options=options, format_func=lambda name: recipe_title(name) if name in RECIPES else name, required=True), tr("bits"): st.column_config.NumberColumn(format="%.3f"),
             tr("error"): st.column_config.NumberColumn(format="%.2e", help=tr("The layer's share of the whole error: its noise-to-signal ratio.")),
         },
     )  # fmt: skip
@@ -133,23 +149,25 @@ def edited(recipes: Mapping[str, str], given: Mapping[int, str], fused: str) -> 
 def _take(recipes: Mapping[str, str]) -> None:
     try:
         frame.change(plan=to_line(recipes))
-    except ValueError:
-        st.toast(tr("This plan is too long for a link, so that it was not taken: save it as a file, and change that."))
+    except ValueError as error:
+        st.toast(tr("This plan cannot be in a link, so that it was not taken: {reason}").format(reason=as_text(told(error))))
 
 
-def open_file(names: Sequence[str]) -> None:
+def open_file(source: Source) -> None:
     """Draw the field that opens a plan from a file."""
-    st.file_uploader(tr("Open a plan"), type=["json"], key="plans_file", on_change=_take_file, args=(tuple(names),), max_upload_size=5)
+    st.file_uploader(tr("Open a plan"), type=["json"], key="plans_file", on_change=_take_file, args=(tuple(tensors(source)), tuple(source.weights.infos)), max_upload_size=5)
     if error := st.session_state.pop("plans_error", None):
         st.error(tr("This plan was not opened.") + " " + as_text(told(error)))
 
 
-def _take_file(names: tuple[str, ...]) -> None:
+def _take_file(names: tuple[str, ...], every: tuple[str, ...]) -> None:
     file = st.session_state["plans_file"]
     if file is None:
         return
     try:
-        plan = Plan.from_json(file.getvalue().decode("utf-8", errors="replace")).for_tensors(names)
+        plan = Plan.from_json(file.getvalue().decode("utf-8", errors="replace")).for_tensors(every)
+        if others := [name for name, recipe in plan.recipes.items() if recipe and name not in names]:
+            raise ValueError(tr("{layer} has a recipe in it, and nothing is planned for that here: it is no matrix, is an embedding, a head or a router, or has too many numbers.").format(layer=others[0]))
         _take({name: plan.recipes.get(name, KEEP) for name in names})
     except ValueError as error:
         st.session_state["plans_error"] = str(error)

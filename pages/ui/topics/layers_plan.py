@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 import streamlit as st
 
 from fp8core.packed import LAYOUTS
-from fp8core.plan import EXPORTS, Plan, cautions, frontier, plannable, to_line, uniform
+from fp8core.plan import EXPORTS, Chosen, Cost, Plan, cautions, frontier, plannable, to_line, uniform
 from pages.ui import frame, plans, snippets, whole_models
 from pages.ui.charts import plans as charts
 from pages.ui.language import told, tr
@@ -36,28 +37,28 @@ def draw(view: View, source: Source) -> None:
     found = plans.costs(source, candidates, view.fused, view.budget)
     try:
         recipes, by_hand = plans.chosen(view, source, found)
+        plan = plans.total(found, recipes, candidates)
     except ValueError as error:
         st.warning(as_text(told(error)))
+        if view.plan:
+            st.button(tr("Back to the best for the budget"), key="layers_plan_reset", on_click=plans.forget)
         return
-    count = plans.weights_of(source, found)
-    nbits, error = plans.total(found, recipes)
-    if error is None:
-        st.warning(tr("The plan in this link has a recipe that is not among those to choose from at the top: add it there, or go back to the best one."))
-        st.button(tr("Back to the best for the budget"), key="layers_plan_reset", on_click=plans.forget)
-        return
-    _numbers(view, source, found, candidates, recipes, nbits / count, error, by_hand)
+    _numbers(view, source, found, candidates, plan, by_hand)
     if by_hand:
         st.button(tr("Back to the best for the budget"), key="layers_plan_reset", icon=":material/undo:", on_click=plans.forget)
     frame.heading(tr("The plan, layer by layer"))
     st.caption(tr("Click a recipe to change it. The link of this page holds the plan."))
+    if large := plans.too_large(source):
+        st.caption(tr("Left out, as files that are sent here are measured up to {most:,} numbers per tensor: {count} larger ones, such as {layer}. The command line has no such limit.").format(most=source.most, count=len(large), layer=as_text(large[0])))
     plans.table(source, found, recipes, candidates, view.fused)
     layout = _exports(source, recipes)
     frame.copy_python(_python(source, view, candidates, by_hand, layout))
 
 
-def _numbers(view: View, source: Source, found, candidates: tuple[str, ...], recipes: dict[str, str], bits: float, error: float, by_hand: bool) -> None:
+def _numbers(view: View, source: Source, found: Sequence[Cost], candidates: tuple[str, ...], plan: Chosen, by_hand: bool) -> None:
     """Bits and error of the plan, beside the frontier and one recipe for all."""
-    count, measured = plans.weights_of(source, found), plans.measured(source)
+    count, measured, recipes = plans.weights_of(source, found), plans.measured(source), dict(plan.recipes)
+    bits, error = plan.nbits / count, plan.error
     same = {recipe: uniform(found, recipe) for recipe in candidates if len([cost for cost in found if cost.recipe == recipe]) == len(recipes)}
     points = {recipe: (each.nbits / count, whole_models.noise(source.model, each.recipes) if measured else each.error) for recipe, each in same.items()}
     plan_error = whole_models.noise(source.model, recipes) if measured else error
@@ -89,7 +90,7 @@ def _exports(source: Source, recipes: dict[str, str]) -> str:
             left_out = export.left_out(plan)
             words = tr(" ({count} layers have no form there)").format(count=len(left_out)) if left_out else ""
             st.download_button(tr(export.title) + words, export.text(plan), export.file, key=f"layers_plan_{name}", icon=":material/download:", type="tertiary", on_click="ignore")
-        plans.open_file(plans.tensors(source))
+        plans.open_file(source)
     with right:
         st.session_state["layers_plan_layout"] = st.session_state.get("layers_plan_layout", next(iter(LAYOUTS)))  # set anew, as its words may be in another language now
         layout = st.radio(tr("The quantized checkpoint"), list(LAYOUTS), key="layers_plan_layout", format_func={key: tr(LAYOUTS[key].title) for key in LAYOUTS}.get)
