@@ -38,6 +38,11 @@ def at_least_float32(x: torch.Tensor) -> torch.Tensor:
     return x.float() if x.dtype.itemsize == 2 else x
 
 
+def total(x: torch.Tensor) -> float:
+    """Sum the numbers of a tensor, with the same last bit whatever the number of threads: numpy adds in pairs, in one of them."""
+    return float(x.reshape(-1).numpy().sum()) if x.device.type == "cpu" else float(x.sum())
+
+
 def as_integers(codes) -> torch.Tensor:
     """Return codes as a torch tensor of integers, without copying where that is possible.
 

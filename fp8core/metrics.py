@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from fp8core import kernels
-from fp8core.arrays import as_integers, as_matrix, as_tensor
+from fp8core.arrays import as_integers, as_matrix, as_tensor, total
 from fp8core.codec import decode, exponent_of, is_clipped, pow2, ulp_of
 from fp8core.formats import Format, parse_format
 from fp8core.quantized import QuantizedTensor, prepared
@@ -229,11 +229,11 @@ def cosine(x, y) -> float:
     """Return the cosine of the angle between two tensors seen as vectors; NaN where one of them is zero."""
     x64, y64 = as_tensor(x).to(torch.float64).reshape(-1), as_tensor(y).to(torch.float64).reshape(-1)
     norms = math.sqrt(_energy(x64)) * math.sqrt(_energy(y64))
-    return float(x64 @ y64) / norms if norms else math.nan
+    return total(x64 * y64) / norms if norms else math.nan
 
 
 def _energy(x: torch.Tensor) -> float:
-    return float((x * x).sum())
+    return total(x * x)
 
 
 def _decibel(signal: float, noise: float) -> float:

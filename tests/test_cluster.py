@@ -92,3 +92,10 @@ def test_bad_requests(folder, capsys):
     assert "--workers 0 is not a number of processes" in capsys.readouterr().err
     assert main(["analyze", str(folder), "--scheduler", "tcp://127.0.0.1:9"]) == 2
     assert "no Dask scheduler answers at 'tcp://127.0.0.1:9'" in capsys.readouterr().err
+
+
+def test_workers_leave_the_interrupt_to_us():
+    program = "import signal\nfrom fp8core.layers.cluster import cluster_client\nwith cluster_client(workers=1) as client:\n    print(*client.run(signal.getsignal, signal.SIGINT).values(), signal.getsignal(signal.SIGINT))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] in ("1", "Handlers.SIG_IGN") and "default_int_handler" in done.stdout

@@ -7,6 +7,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import fp8core as fp8
 from fp8core.checkpoints import TensorInfo, open_checkpoint
@@ -197,3 +198,16 @@ def test_activations_and_rows():
     assert rows[0]["sqnr_db"] == layers[0].errors["tensor_e4m3"].sqnr_db
     assert rows[-1]["recipe"] == ""
     assert "is empty" in rows[-1]["kept"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_rows_do_not_depend_on_the_number_of_threads(tmp_path, dtype):
+    save_file({"a.weight": torch.randn(700, 1024, dtype=dtype, generator=torch.Generator().manual_seed(0))}, tmp_path / "x.safetensors")
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(repr(to_rows(analyze(open_checkpoint(tmp_path / "x.safetensors"), ["tensor_e4m3", "nvfp4", "compressed_tensors_mxfp4"]))))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] == found[2]

@@ -1,5 +1,6 @@
 """Plans: the best that a budget can buy, compared with an exact solver and with uniform formats on the real model; and what libraries make of them."""
 
+import ast
 import json
 import math
 from dataclasses import replace
@@ -8,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+import yaml
 from compressed_tensors.quantization import QuantizationConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -226,4 +228,18 @@ def test_compressed_tensors_takes_its_groups():
 def test_transformer_engine_code_names_its_recipes():
     text = EXPORTS["transformer_engine"].text(PLAN)
     assert "from transformer_engine.common.recipe import Float8BlockScaling, Float8CurrentScaling, MXFP8BlockScaling, NVFP4BlockScaling" in text
-    assert '"layers.5": "fp8_block"' in text
+    assert "'layers.5': 'fp8_block'" in text
+
+
+def test_names_of_any_characters_come_through_every_form():
+    names = ["a.\N{GRINNING FACE}", 'b."quoted"', "c.\ud83d"]  # the last one is half a pair, which JSON can hold
+    plan = Plan("x \ud83d", {f"{name}.weight": "row_e4m3" for name in names})
+    for name, export in EXPORTS.items():
+        text = export.text(plan)
+        text.encode("utf-8")
+        if export.language == "python" and name == "torchao":
+            held = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
+            assert set(names) <= held
+    recipe = EXPORTS["llm_compressor"].text(Plan("x", {f"{name}.weight": "row_e4m3" for name in names[:2]}))
+    targets = yaml.safe_load(recipe)["quant_stage"]["quant_modifiers"]["QuantizationModifier"]["config_groups"]["group_0"]["targets"]
+    assert targets == json.loads(recipe)["quant_stage"]["quant_modifiers"]["QuantizationModifier"]["config_groups"]["group_0"]["targets"] == names[:2]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,8 +39,23 @@ def cluster_client(address: str = "", workers: int = 0) -> Iterator[Any]:
         with client:
             yield client
     else:
-        with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster, Client(cluster) as client:
+        with _deaf_children():
+            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, host="127.0.0.1")
+        with cluster, Client(cluster) as client:
             yield client
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes that start within this leave Ctrl-C to us: they end with the cluster, and not with a traceback each."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def analyze_on(client: Any, path: str | os.PathLike, recipes: Sequence[str], names: Iterable[str], progress: Callable[[int, int, str], None] | None = None) -> Iterator[LayerReport]:

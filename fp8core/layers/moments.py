@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from fp8core import kernels
-from fp8core.arrays import FLOAT_DTYPES, as_tensor
+from fp8core.arrays import FLOAT_DTYPES, as_tensor, total
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,16 @@ def statistics(x) -> Statistics:
     if not numbers.numel():
         return Statistics(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
     magnitude = numbers.abs()
-    amax, rms = float(magnitude.max()), float(numbers.square().mean().sqrt())
-    deviation = numbers.sub_(numbers.mean()).square_()
-    variance = float(deviation.mean())
+    count = numbers.numel()
+    amax, rms = float(magnitude.max()), math.sqrt(total(numbers.square()) / count)
+    deviation = numbers.sub_(total(numbers) / count).square_()
+    variance = total(deviation) / count
     nonzero = magnitude[magnitude > 0]
     return Statistics(
         rms=rms,
         amax=amax,
         crest_factor=amax / rms if rms else math.nan,
-        kurtosis=float((deviation / variance).square_().mean()) if variance else math.nan,
+        kurtosis=total((deviation / variance).square_()) / count if variance else math.nan,
         range_binades=math.log2(amax) - math.log2(float(nonzero.min())) if nonzero.numel() else math.nan,
         zeros=int(magnitude.numel() - nonzero.numel()),
     )

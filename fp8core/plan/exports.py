@@ -76,10 +76,10 @@ def _transformer_engine(plan: Plan) -> str:
         *([f"from transformer_engine.common.recipe import {names}"] if names else []),
         "",
         "RECIPES = {",
-        *(f"    {json.dumps(form)}: {text}," for form, text in used.items()),
+        *(f"    {form!r}: {text}," for form, text in used.items()),
         "}",
         "PLAN = {",
-        *(f"    {json.dumps(module)}: {json.dumps(form)}," for module, form in modules.items()),
+        *(f"    {module!r}: {form!r}," for module, form in modules.items()),
         "}",
         "",
         "",
@@ -115,7 +115,7 @@ def _torchao(plan: Plan) -> str:
         f"from torchao.quantization import {', '.join(stable)}",
         "",
         "CONFIG = FqnToConfig(OrderedDict([",
-        *(f"    ({json.dumps(module)}, {_AO[form]})," for module, form in modules.items()),
+        *(f"    ({module!r}, {_AO[form]})," for module, form in modules.items()),
         "]))",
         "",
         "",
@@ -134,11 +134,21 @@ def _names(texts: list[str]) -> set[str]:
 def _llm_compressor(plan: Plan) -> str:
     groups = scheme_groups(_by_module(plan, EXPORTS["llm_compressor"].families))
     modifier = {"QuantizationModifier": {"ignore": [name.removesuffix(".weight") for name, recipe in plan.recipes.items() if not recipe], "config_groups": groups}}
-    return json.dumps({"quant_stage": {"quant_modifiers": modifier}}, indent=2) + "\n"
+    recipe = {"quant_stage": {"quant_modifiers": modifier}}
+    text = json.dumps(recipe, indent=2, ensure_ascii=False)  # to YAML, both halves of an escaped pair would be characters of their own
+    return (text if _is_unicode(text) else json.dumps(recipe, indent=2)) + "\n"
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # half a pair, as JSON can hold it
+        return False
+    return True
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(text.encode("utf-8", errors="backslashreplace").decode("utf-8").split())
 
 
 EXPORTS: dict[str, Export] = {

@@ -147,17 +147,18 @@ def choose_source(view: View, upload: Checkpoint | None) -> Source:
     return Source(f"{view.model}/weights", load_weights(view.model), model=view.model, title=label)
 
 
-def reports(source: Source, recipes: tuple[str, ...]) -> list[LayerReport]:
-    """Return the reports of all tensors under all recipes, of those that were measured where the visitor has stopped that.
+def reports(source: Source, recipes: tuple[str, ...], names: Sequence[str] | None = None) -> list[LayerReport]:
+    """Return the reports of all tensors, or of these, under all recipes, of those that were measured where the visitor has stopped that.
 
     Raises:
         CheckpointError: a damaged tensor.
     """
-    job = f"{source.key}/{recipes!r}"
+    wanted = source.names if names is None else names
+    job = f"{source.key}/{recipes!r}" + ("" if names is None else f"/{len(names)} to plan")
     kept = _kept(key=job)
     if not kept:
-        found = one_by_one(job, source.names, lambda name: _measured(source, name, recipes), [source.nbytes_of(name) for name in source.names])
-        if len(found) < len(source.names):
+        found = one_by_one(job, wanted, lambda name: _measured(source, name, recipes), [source.nbytes_of(name) for name in wanted])
+        if len(found) < len(wanted):
             return found
         kept[:] = found
     return kept

@@ -51,12 +51,12 @@ def costs(source: Source, candidates: Sequence[str], fused: str, budget: str) ->
     if measured(source):
         found = whole_models.costs(source.model, candidates)
     else:
-        wanted = set(tensors(source))
         weights = source if source.checkpoint is not None else Source(f"{source.model}/weights", source.weights, model=source.model, title=source.title)
-        reports = layer_reports.reports(weights, tuple(candidates))
-        if len(reports) < len(weights.names):
+        wanted = tensors(source)
+        reports = layer_reports.reports(weights, tuple(candidates), wanted)
+        if len(reports) < len(wanted):
             st.stop()
-        found = of_weights(report for report in reports if report.name in wanted)
+        found = of_weights(reports)
     kept = found if budget == "same" else writable(found, {name: info.shape for name, info in source.weights.infos.items()})
     return kept if fused == "together" else apart(kept)
 
