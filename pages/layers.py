@@ -3,14 +3,13 @@
 import streamlit as st
 
 from fp8core.checkpoints import CheckpointError
-from pages.ui import frame, topics
-from pages.ui import layer_reports as work
+from pages.ui import frame, layer_sources, topics
 from pages.ui.language import told, tr
 from pages.ui.upload import as_text, uploaded_checkpoint
 
-view = frame.page(__file__, *work.controls())
+view = frame.page(__file__, *layer_sources.controls())
 try:
-    source = work.choose_source(view, uploaded_checkpoint())
+    source = layer_sources.choose_source(view, uploaded_checkpoint())
     frame.in_report(as_text(source.title))
     view = frame.control("layers_topic")
     topics.LAYERS[view.layers_topic].draw(view, source)

@@ -127,7 +127,7 @@ REACHES = {
     ("pages/ui/calibrations.py", "about.formula"): lambda: {each.formula for each in CALIBRATIONS.values()},
     ("pages/ui/calibrations.py", "about.effect"): lambda: {each.effect for each in CALIBRATIONS.values()},
     **{(file, expression): lambda: {each.label for each in MODELS.values()} for file, expression in (
-        ("pages/ui/calibrations.py", "MODELS[view.model].label"), ("pages/ui/calibrations.py", "MODELS[model].label"), ("pages/ui/layer_reports.py", "MODELS[view.model].label"),
+        ("pages/ui/calibrations.py", "MODELS[view.model].label"), ("pages/ui/calibrations.py", "MODELS[model].label"), ("pages/ui/layer_sources.py", "MODELS[view.model].label"),
     )},
     ("pages/ui/tensor_reports.py", "SAMPLES[view.source].label"): lambda: {each.label for each in SAMPLES.values()},
     ("pages/ui/charts/benchmark.py", "r.kind"): lambda: BENCH_KINDS,

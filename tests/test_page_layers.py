@@ -12,7 +12,7 @@ from test_frame import open_page as open_any
 from fp8core.layers import analyze, analyze_tensors
 from fp8core.models import activations, load_weights
 from fp8core.recipes import RECIPES
-from pages.ui import layer_reports
+from pages.ui import layer_reports, layer_sources
 from pages.ui.charts import layers as charts
 from pages.ui.upload import as_text
 
@@ -165,10 +165,10 @@ def test_figures_hold_every_layer_once_per_recipe_and_no_markup_of_names(reports
 
 
 def test_reports_are_kept_per_tensor_and_recipe(monkeypatch):
-    source = layer_reports.Source("test/kept", load_weights("digits"))
+    source = layer_sources.Source("test/kept", load_weights("digits"))
     asked = []
-    report = layer_reports.report
-    monkeypatch.setattr(layer_reports, "report", lambda checkpoint, name, recipes, **limits: asked.extend(recipes) or report(checkpoint, name, recipes, **limits))
+    report = layer_sources.report
+    monkeypatch.setattr(layer_sources, "report", lambda checkpoint, name, recipes, **limits: asked.extend(recipes) or report(checkpoint, name, recipes, **limits))
     found = layer_reports.reports(source, ("mxfp4",))
     assert asked == ["mxfp4"] * len(found)
     asked.clear()

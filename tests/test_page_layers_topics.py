@@ -20,7 +20,7 @@ from fp8core.models import load_weights
 from fp8core.packed import decoded
 from fp8core.plan import CANDIDATES, cheapest, choose, of_model, planned_layers, to_line, uniform, writable
 from fp8core.sensitivity import end_to_end, layers_of, pairs_of, what_if
-from pages.ui import layer_reports, local, plans
+from pages.ui import layer_reports, layer_sources, local, plans
 from pages.ui.view import View
 
 DIGITS = {"model": "digits", "recipes": "int8_tensor,mxfp4"}
@@ -186,7 +186,7 @@ def test_without_a_folder_nothing_of_this_machine_is_offered(monkeypatch):
     monkeypatch.delenv(local.VARIABLE, raising=False)
     monkeypatch.setattr(local, "_seen", {})
     assert local.checkpoints() == ("none",)
-    assert "checkpoint" not in layer_reports.controls()
+    assert "checkpoint" not in layer_sources.controls()
     assert all(box.key != "checkpoint" for box in open_page(**DIGITS).selectbox)
 
 

@@ -17,7 +17,7 @@ from fp8core.plan import KEEP, Chosen, Cost, Plan, apart, cheapest, choose, from
 from fp8core.recipes import RECIPES
 from pages.ui import exports, frame, layer_reports, sharing, whole_models
 from pages.ui.language import told, tr
-from pages.ui.layer_reports import Source
+from pages.ui.layer_sources import Source
 from pages.ui.upload import as_text
 from pages.ui.view import View, recipe_title
 

@@ -12,7 +12,7 @@ from fp8core.models import MODELS, load_weights
 from fp8core.plan import Cost, noise_to_signal, of_outputs, planned_layers
 from fp8core.sensitivity import Growth, Outcome, ProductReport, Sensitivity
 from pages.ui.language import tr
-from pages.ui.layer_reports import Source
+from pages.ui.layer_sources import Source
 from pages.ui.progress import one_by_one
 
 NEEDS_INPUTS = "This needs a model that can be run: a bundled one with inputs, at the left."

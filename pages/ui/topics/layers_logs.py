@@ -8,7 +8,7 @@ from fp8core.te_statistics import LogEntry, read_log
 from pages.ui import frame
 from pages.ui.charts import logs as charts
 from pages.ui.language import told, tr
-from pages.ui.layer_reports import Source
+from pages.ui.layer_sources import Source
 from pages.ui.upload import MOST_MB, as_text
 from pages.ui.view import View
 

@@ -7,7 +7,8 @@ import streamlit as st
 from pages.ui import frame, whole_models
 from pages.ui.charts import sensitivity as charts
 from pages.ui.language import tr
-from pages.ui.layer_reports import Source, column_config
+from pages.ui.layer_reports import column_config
+from pages.ui.layer_sources import Source
 from pages.ui.view import View, recipe_title
 
 _METRICS = {

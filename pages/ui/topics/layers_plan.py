@@ -12,7 +12,7 @@ from fp8core.plan import EXPORTS, Chosen, Cost, Plan, cautions, frontier, planna
 from pages.ui import frame, plans, snippets, whole_models
 from pages.ui.charts import plans as charts
 from pages.ui.language import told, tr
-from pages.ui.layer_reports import Source
+from pages.ui.layer_sources import Source
 from pages.ui.upload import as_text
 from pages.ui.view import View
 

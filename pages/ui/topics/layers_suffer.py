@@ -11,11 +11,12 @@ from pages.ui import frame
 from pages.ui import layer_reports as work
 from pages.ui.charts import distributions, layers
 from pages.ui.language import tr
+from pages.ui.layer_sources import Source
 from pages.ui.upload import as_text
 from pages.ui.view import View, recipe_title
 
 
-def draw(view: View, source: work.Source) -> None:
+def draw(view: View, source: Source) -> None:
     """Draw the topic."""
     found = work.reports(source, view.recipes)
     titles = {recipe: recipe_title(recipe) for recipe in view.recipes}
