@@ -29,6 +29,7 @@ from fp8core.number import explain
 from fp8core.packed import LAYOUTS
 from fp8core.packed.families import FAMILIES as FAMILIES_WRITTEN
 from fp8core.plan import EXPORTS, cautions, parse_line
+from fp8core.plan.cautions import STACKED
 from fp8core.recipes import LIBRARIES, RECIPES
 from fp8core.reinterpret import MEANINGS
 from fp8core.rotation import ROTATIONS
@@ -58,7 +59,7 @@ PIECED = {
     *(f"{{0}}, {{1}} hardware {threads}, {rest}" for threads in ("thread", "threads") for rest in ("torch {2}", "{2}, torch {3}")),
     *(f"{{0}} has 16 bits as BF16 has, so that neither bytes nor work are saved; it {takes} {{1}}." for takes in ("is", "takes")),
     *(f"{{0}} has {{1}} bits where BF16 has 16: more bytes and wider units; it {takes} {{2}}." for takes in ("is", "takes")),
-    "; ".join(FAMILIES_WRITTEN.values()),
+    "; ".join(FAMILIES_WRITTEN.values()), "; ".join(FAMILIES_WRITTEN[form] for form in STACKED),
 }  # fmt: skip
 # Words of names, which stay as they are: of libraries, of what they call their recipes, of scale rules.
 NAMES = {
@@ -297,6 +298,7 @@ MESSAGES = {
     "a recipe": (lambda: refused(fp8.recipes.parse_recipe, "mxfp9"), "mxfp9"),
     "a vector that stays": (lambda: why_not((384,), "vector", fp8.layers.kinds.torch.float32), "384"),
     "a caution": (lambda: cautions({f"{name}_proj.weight": TensorInfo("", (8, 8), fp8.layers.kinds.torch.bfloat16) for name in ("gate", "up")}, {"up_proj.weight": "row_e4m3"})[0], "gate_proj"),
+    "a caution about experts": (lambda: cautions({"a.experts.0.w1.weight": TensorInfo("", (8, 8), fp8.layers.kinds.torch.bfloat16)}, {"a.experts.0.w1.weight": "nvfp4"})[0], "MXFP6 E2M3；"),
     "another caution": (lambda: cautions({"wte.weight": TensorInfo("wte.weight", (8, 8), fp8.layers.kinds.torch.float32)}, {"wte.weight": "row_e4m3"})[0], "wte"),
     "a backend that cannot": (lambda: run_many([BenchCase(16, 16, 16, "nvfp4", "int8", repeats=1)])[0].refusal, "e2m1fn"),
 }  # fmt: skip

@@ -114,11 +114,11 @@ def test_what_lies_beside_one_file_goes_with_it_where_it_is_of_the_same_model(fo
     file = folder / "model-00001-of-00002.safetensors"
     assert main(["export", str(file), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "beside")]) == 0
     assert json.loads((tmp_path / "beside/config.json").read_text())["model_type"] == "mine"
-    assert "there was no config.json" not in capsys.readouterr().out
+    assert "There was no config.json" not in capsys.readouterr().out
     (folder / "config.json").unlink()
     assert main(["export", str(file), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "alone")]) == 0
     assert sorted(path.name for path in (tmp_path / "alone").iterdir()) == ["config.json", "model.safetensors"]
-    assert "note: there was no config.json beside the checkpoint" in capsys.readouterr().out
+    assert "note: There was no config.json beside the checkpoint" in capsys.readouterr().out
     (folder / "config.json").write_text("[1]")
     assert main(["export", str(folder), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "broken")]) == 2
     assert "config.json beside the checkpoint is not a JSON object" in capsys.readouterr().err
@@ -141,4 +141,4 @@ def test_what_lies_beside_a_checkpoint_elsewhere_goes_with_it(folder, tmp_path):
 def test_a_plan_that_libraries_have_trouble_with_is_written_with_a_note(folder, tmp_path, capsys):
     (tmp_path / "plan.json").write_text(Plan("x", {"embed_tokens.weight": "row_e4m3"}).to_json())
     assert main(["export", str(folder), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "out")]) == 0
-    assert "note: an embedding is quantized ('embed_tokens.weight'; 1 in all)" in capsys.readouterr().out
+    assert "note: An embedding is quantized ('embed_tokens.weight'; 1 in all)" in capsys.readouterr().out

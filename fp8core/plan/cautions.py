@@ -13,6 +13,9 @@ from fp8core.layers.kinds import short
 from fp8core.packed import FAMILIES, LAYOUTS, family
 from fp8core.plan.fused import group_of
 
+STACKED = ("fp8_tensor", "fp8_row", "mxfp6", "mxfp4", "int4_group")
+"""Families whose experts transformers 5 loads right."""
+
 
 def cautions(infos: Mapping[str, TensorInfo], recipes: Mapping[str, str], layout: str = "compressed-tensors") -> list[str]:
     """Return what somebody has to know who writes a checkpoint by a plan, one sentence each.
@@ -36,24 +39,21 @@ def _broken(infos: Mapping[str, TensorInfo], quantized: Mapping[str, str]) -> st
     broken = [names for names in groups.values() if len({quantized.get(name, "") for name in names}) > 1]
     if not broken:
         return ""
-    return f"engines multiply {quote(broken[0][0])} and {quote(broken[0][1])} as one, and their recipes differ (groups of this kind: {len(broken)}): vLLM refuses such a checkpoint"
+    return f"Engines multiply {quote(broken[0][0])} and {quote(broken[0][1])} as one, and their recipes differ (groups of this kind: {len(broken)}): vLLM refuses such a checkpoint."
 
 
 def _experts(infos: Mapping[str, TensorInfo], quantized: Mapping[str, str]) -> str:
     experts = [name for name in infos if "experts" in name.split(".")]
     forms = {family(recipe) for recipe in quantized.values()}
-    if not experts or (len(forms) == 1 and forms <= set(_STACKED) and any(name in quantized for name in experts)):
+    if not experts or (len(forms) == 1 and forms <= set(STACKED) and any(name in quantized for name in experts)):
         return ""
-    known = "; ".join(FAMILIES[form] for form in _STACKED)
-    return f"this is a mixture of experts ({quote(experts[0])}), which transformers 5 stacks as it loads them: it was seen to do that right where all weights are alike, of one of these forms: {known}; and otherwise to refuse, or to take wrong numbers"
-
-
-_STACKED = ("fp8_tensor", "fp8_row", "mxfp6", "mxfp4", "int4_group")
+    known = "; ".join(FAMILIES[form] for form in STACKED)
+    return f"This is a mixture of experts ({quote(experts[0])}), which transformers 5 stacks as it loads them: it was seen to do that right where all weights are alike, of one of these forms: {known}; and otherwise to refuse, or to take wrong numbers."
 
 
 def _embeddings(infos: Mapping[str, TensorInfo], quantized: Mapping[str, str]) -> str:
     found = [name for name in quantized if kind_of(name, infos[name].shape) == "embedding"]
-    return f"an embedding is quantized ({quote(found[0])}; {len(found)} in all): transformers does not load those" if found else ""
+    return f"An embedding is quantized ({quote(found[0])}; {len(found)} in all): transformers does not load those." if found else ""
 
 
 def _narrowed(infos: Mapping[str, TensorInfo], quantized: Mapping[str, str], layout: str) -> str:
@@ -61,4 +61,4 @@ def _narrowed(infos: Mapping[str, TensorInfo], quantized: Mapping[str, str], lay
     wider = next((info for info in infos.values() if info.dtype in (torch.float64, torch.float32, torch.float16)), None)
     if not narrowed or wider is None:
         return ""
-    return f"config.json says bfloat16, as libraries decode MX and NVFP4 to that: what stays {short(wider.dtype)} in the file is rounded when they load it"
+    return f"Libraries decode MX and NVFP4 to BF16, and a config.json that is carried on says so: what stays {short(wider.dtype)} in the file is rounded when they load it."

@@ -135,7 +135,7 @@ def _export(options: argparse.Namespace) -> int:
     print(f"read again and decoded: all {sum(each.count for each in found):,} numbers are those that were meant, bit for bit")
     known = cautions(checkpoint.infos, plan.recipes, options.layout)
     if set(json.loads((Path(options.to) / "config.json").read_text(encoding="utf-8"))) == {"quantization_config"}:
-        known.append("there was no config.json beside the checkpoint, and libraries need one to know what model this is")
+        known.append("There was no config.json beside the checkpoint, and libraries need one to know what model this is.")
     for each in known:
         print(f"note: {each}")
     return 0
