@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,7 +32,8 @@ def capture(model: nn.Module, path: str | os.PathLike, layers: Iterable[str] | C
         model: any module; it is called as always.
         path: where to; a file that is there is replaced. Nothing is written if the body raises.
         layers: names as in `model.named_modules()`, or what says of (name, module) whether it is wanted; None for every nn.Linear.
-            Weights that are used without calling their module, as nn.MultiheadAttention does, are not seen. The model itself is called "model".
+            Weights that are used without calling their module, as nn.MultiheadAttention does, are not seen, nor, unless you choose them, modules of other
+            kinds, such as the stacked experts of transformers 5. The model itself is called "model".
         max_numbers: most numbers that are kept of an input or output.
 
     Of a layer with several tensors as inputs or outputs, the first is kept. A layer that was not called is named in a warning, unless you have named it yourself.
@@ -51,6 +53,8 @@ def capture(model: nn.Module, path: str | os.PathLike, layers: Iterable[str] | C
     """
     if Path(path).suffix != ".safetensors":
         raise ValueError(f"path {os.fspath(path)!r}: it has to end in .safetensors")
+    if Path(path).is_dir():
+        raise ValueError(f"path {os.fspath(path)!r}: this is a folder")
     if not Path(path).parent.is_dir():
         raise ValueError(f"path {os.fspath(path)!r}: there is no such folder as {os.fspath(Path(path).parent)!r}")
     named = layers is not None and not callable(layers)
@@ -113,7 +117,8 @@ def _chosen(model: nn.Module, layers) -> dict[str, nn.Module]:
     modules = dict(model.named_modules())
     if layers is None or callable(layers):
         wanted = layers or (lambda name, module: isinstance(module, nn.Linear))
-        found = {name or ITSELF: module for name, module in modules.items() if wanted(name, module)}
+        itself = ITSELF if ITSELF not in modules else f"{ITSELF} itself"
+        found = {name or itself: module for name, module in modules.items() if wanted(name, module)}
     else:
         modules |= {} if ITSELF in modules else {ITSELF: model}
         names = [layers] if isinstance(layers, str) else list(layers)
@@ -127,14 +132,18 @@ def _chosen(model: nn.Module, layers) -> dict[str, nn.Module]:
 
 
 def _hook(name: str, seen: dict[str, torch.Tensor], most: int):
-    latest = None
+    latest, waits = None, False
 
     def hook(module: nn.Module, arguments: tuple, named: dict, output) -> None:
-        nonlocal latest
-        given, output = _tensor((*arguments, *named.values())), _tensor(output)
-        if given is None or output is None:
+        nonlocal latest, waits
+        given, output = _tensor(arguments) if arguments else _tensor(_in_order(module, named)), _tensor(output)
+        if given is None or output is None or not given.numel():
             return
-        latest = call = object()
+        in_backward = torch._C._current_graph_task_id() != -1
+        if in_backward and waits:  # a checkpoint computes this call once more, and its gradient comes to the first one
+            return
+        latest, waits = object(), output.requires_grad
+        call = latest
         x = _rows(given)
         kept = max(min(len(x), most // max(x.shape[1], _rows(output).shape[1], 1)), 1)
         places = torch.linspace(0, max(len(x) - 1, 0), kept, device=x.device, dtype=torch.float64).round().long() if kept < len(x) else None
@@ -150,6 +159,11 @@ def _hook(name: str, seen: dict[str, torch.Tensor], most: int):
             output.register_hook(keep)
 
     return hook
+
+
+def _in_order(module: nn.Module, named: dict) -> list:
+    """Arguments that were given by name, in the order in which the module takes them."""
+    return [named[name] for name in (*inspect.signature(module.forward).parameters, *named) if name in named]
 
 
 def _tensor(found) -> torch.Tensor | None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.utils.checkpoint
 from torch import nn
 
 import fp8core as fp8
@@ -97,6 +98,10 @@ def test_mistakes_are_named_and_leave_nothing_behind(tmp_path):
         pass
     with pytest.raises(ValueError, match=r"has to end in \.safetensors"), capture(model, tmp_path / "x.pt"):
         pass
+    (tmp_path / "y.safetensors").mkdir()
+    with pytest.raises(ValueError, match="this is a folder"), capture(model, tmp_path / "y.safetensors"):
+        pass
+    (tmp_path / "y.safetensors").rmdir()
     with pytest.raises(ValueError, match=r"there is no such folder as .*nowhere"), capture(model, tmp_path / "nowhere/x.safetensors"):
         pass
     with pytest.raises(ValueError, match=r"layer '1' was not called with a tensor \(1 of 2 were not\)"), capture(model, path, ["0", "1"]):
@@ -163,3 +168,46 @@ def test_a_model_that_is_one_layer(tmp_path):
         with capture(model, tmp_path / "x.safetensors", layers):
             model(torch.ones(2, 8))
         assert set(open_checkpoint(tmp_path / "x.safetensors").infos) == {"input/model", "weight/model", "output/model"}
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_gradients_are_kept_where_a_checkpoint_computes_layers_once_more(tmp_path, use_reentrant):
+    torch.manual_seed(0)
+    blocks, x = nn.ModuleList([Block(), Block()]), torch.randn(2, 5, 32, requires_grad=True)
+    found = []
+    for through in (lambda block, y: block(y), lambda block, y: torch.utils.checkpoint.checkpoint(block, y, use_reentrant=use_reentrant)):
+        blocks.zero_grad()
+        path = tmp_path / f"{len(found)}.safetensors"
+        with capture(blocks, path):
+            y = x
+            for block in blocks:
+                y = through(block, y)
+            y.square().sum().backward()
+        held = open_checkpoint(path)
+        found.append({name: held.read(name) for name in held.infos})
+    assert found[0].keys() == found[1].keys() and len(found[0]) == 5 * 8
+    for name, x in found[0].items():
+        assert torch.equal(x, found[1][name]), name
+
+
+class Masked(nn.Module):
+    def forward(self, x, mask):
+        return x * mask
+
+
+def test_arguments_by_name_are_taken_in_the_order_of_the_module_and_empty_calls_do_not_count(tmp_path):
+    model = nn.ModuleDict({"masked": Masked(), "layer": nn.Linear(4, 2)})
+    with capture(model, tmp_path / "x.safetensors", ["masked", "layer"]):
+        model["masked"](mask=torch.zeros(3, 4), x=torch.ones(3, 4))
+        model["layer"](torch.ones(2, 4))
+        model["layer"](torch.ones(0, 4))
+    found = open_checkpoint(tmp_path / "x.safetensors")
+    assert torch.equal(found.read("input/masked"), torch.ones(3, 4)) and found.infos["input/layer"].shape == (2, 4)
+
+
+def test_a_model_with_a_child_of_its_own_name(tmp_path):
+    model = nn.ModuleDict({"model": nn.Linear(4, 4)})
+    model.forward = model["model"].forward
+    with capture(model, tmp_path / "x.safetensors", lambda name, module: True):
+        model["model"](model(torch.ones(2, 4)))
+    assert {"input/model", "input/model itself"} <= set(open_checkpoint(tmp_path / "x.safetensors").infos)

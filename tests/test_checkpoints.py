@@ -456,3 +456,9 @@ def test_no_damaged_byte_leads_to_another_error(filename, data):
         sentence = f"{filename}: {type(checkpoint).__name__} of {checkpoint.nbytes} bytes"
         assert checkpoint.nbytes <= 10**6
     assert sentence.startswith(f"{filename}: ")
+
+
+def test_half_a_pair_of_characters_is_no_name():
+    header = json.dumps({"a\ud83d": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    with pytest.raises(CheckpointError, match="has half of a pair of characters in its name"):
+        open_checkpoint(len(header).to_bytes(8, "little") + header + bytes(4), "x.safetensors")

@@ -297,9 +297,10 @@ MESSAGES = {
     "a plan": (lambda: refused(parse_line, "nothing"), "nothing"),
     "a recipe": (lambda: refused(fp8.recipes.parse_recipe, "mxfp9"), "mxfp9"),
     "a vector that stays": (lambda: why_not((384,), "vector", fp8.layers.kinds.torch.float32), "384"),
-    "a caution": (lambda: cautions({f"{name}_proj.weight": TensorInfo("", (8, 8), fp8.layers.kinds.torch.bfloat16) for name in ("gate", "up")}, {"up_proj.weight": "row_e4m3"})[0], "gate_proj"),
-    "a caution about experts": (lambda: cautions({"a.experts.0.w1.weight": TensorInfo("", (8, 8), fp8.layers.kinds.torch.bfloat16)}, {"a.experts.0.w1.weight": "nvfp4"})[0], "MXFP6 E2M3；"),
-    "another caution": (lambda: cautions({"wte.weight": TensorInfo("wte.weight", (8, 8), fp8.layers.kinds.torch.float32)}, {"wte.weight": "row_e4m3"})[0], "wte"),
+    "a caution": (lambda: cautions({f"{name}_proj.weight": TensorInfo("", (8, 8), fp8.layers.kinds.torch.bfloat16) for name in ("gate", "up")}, {"up_proj.weight": "row_e4m3"}, model_type="llama")[0], "gate_proj"),
+    "a caution about experts": (lambda: cautions({"a.experts.0.w1.weight": TensorInfo("", (8, 8), fp8.layers.kinds.torch.bfloat16)}, {"a.experts.0.w1.weight": "nvfp4"}, model_type="mixtral")[0], "MXFP6 E2M3；"),
+    "another caution": (lambda: cautions({"wte.weight": TensorInfo("wte.weight", (8, 8), fp8.layers.kinds.torch.float32)}, {"wte.weight": "row_e4m3"}, model_type="llama")[0], "wte"),
+    "a caution about a type": (lambda: cautions({"a.weight": TensorInfo("a.weight", (8, 8), fp8.layers.kinds.torch.float16)}, {"a.weight": "row_e4m3"}, model_type="gpt2")[0], "gpt2"),
     "a backend that cannot": (lambda: run_many([BenchCase(16, 16, 16, "nvfp4", "int8", repeats=1)])[0].refusal, "e2m1fn"),
 }  # fmt: skip
 

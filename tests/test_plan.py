@@ -77,7 +77,7 @@ def test_what_cannot_be_chosen_is_said():
         choose(two, 9)
     with pytest.raises(ValueError, match=r"an error of 0.05 cannot be reached: the recipes at hand leave 0\.1 at least"):
         cheapest(two, 0.05)
-    with pytest.raises(ValueError, match="layer 'a' has no cost under 'z', because it loses numbers there or was not measured; it has one under 'x', 'y'"):
+    with pytest.raises(ValueError, match="layer 'a' has no cost under 'z', because it loses numbers there or was not measured; what it can have: x, y"):
         uniform(two, "z")
     with pytest.raises(ValueError, match="layer 'c' has no cost under 'x'"):
         priced(two, {"c": "x"})
@@ -170,6 +170,13 @@ def test_embeddings_and_heads_are_left_alone():
     held = replace(digits, infos={"embed_tokens.weight": matrix, "lm_head.weight": matrix, "mlp.up.weight": matrix, "norm": digits.infos["hidden.0.bias"]})
     assert plannable(held) == ["mlp.up.weight"]
     assert plannable(held, everything=True) == ["embed_tokens.weight", "lm_head.weight", "mlp.up.weight"]
+
+
+def test_parameters_that_no_checkpoint_stores_quantized_are_left_alone():
+    matrix = load_weights("digits").infos["hidden.0.weight"]
+    named = replace(load_weights("digits"), infos={"mixer.A_log": matrix, "attn.in_proj_weight": matrix, "mlp.experts.down_proj_bias": matrix, "mlp.up.weight": matrix})
+    assert plannable(named) == ["mlp.up.weight"]
+    assert plannable(replace(named, infos={"w1": matrix, "b1_bias": matrix})) == ["w1"]
 
 
 PLAN = Plan("model", {f"layers.{number}.weight": name for number, name in enumerate([*CANDIDATES, "te_nvfp4", "tensor_e4m3", "tensor_e5m2", ""])})

@@ -109,20 +109,24 @@ def test_a_plan_from_default_rows_can_be_written(folder, tmp_path, capsys):
     assert "nvfp4" in Plan.from_json((tmp_path / "plan.json").read_text()).recipes.values()
 
 
-def test_what_lies_beside_one_file_goes_with_it_where_it_is_of_the_same_model(folder, tmp_path, capsys):
+def test_what_lies_beside_one_file_goes_with_it_where_it_is_the_whole_model(folder, tmp_path, capsys):
     (tmp_path / "plan.json").write_text(Plan("x", {"layers.0.proj.weight": "row_e4m3"}).to_json())
-    file = folder / "model-00001-of-00002.safetensors"
-    assert main(["export", str(file), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "beside")]) == 0
-    assert json.loads((tmp_path / "beside/config.json").read_text())["model_type"] == "mine"
-    assert "There was no config.json" not in capsys.readouterr().out
-    (folder / "config.json").unlink()
-    assert main(["export", str(file), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "alone")]) == 0
-    assert sorted(path.name for path in (tmp_path / "alone").iterdir()) == ["config.json", "model.safetensors"]
-    assert "note: There was no config.json beside the checkpoint" in capsys.readouterr().out
-    (folder / "config.json").write_text("[1]")
-    assert main(["export", str(folder), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "broken")]) == 2
-    assert "config.json beside the checkpoint is not a JSON object" in capsys.readouterr().err
-    assert not (tmp_path / "broken").exists()
+    shard, whole = folder / "model-00001-of-00002.safetensors", tmp_path / "odd::name/model.safetensors"
+    whole.parent.mkdir()
+    for name in ("config.json", "tokenizer.json"):
+        (whole.parent / name).write_bytes((folder / name).read_bytes())
+    whole.write_bytes(shard.read_bytes())
+    assert main(["export", str(whole), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "whole")]) == 0
+    assert json.loads((tmp_path / "whole/config.json").read_text())["model_type"] == "mine" and (tmp_path / "whole/tokenizer.json").exists()
+    assert "note: No model of the type 'mine' was loaded" in capsys.readouterr().out
+    assert main(["export", str(shard), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "part")]) == 0
+    assert sorted(path.name for path in (tmp_path / "part").iterdir()) == ["config.json", "model.safetensors"]
+    assert "note: No config.json of the whole model lies beside this checkpoint" in capsys.readouterr().out
+    for text, words in (("[1]", "config.json beside the checkpoint is not a JSON object"), ("{", "config.json beside the checkpoint is not JSON")):
+        (folder / "config.json").write_text(text)
+        assert main(["export", str(folder), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "broken")]) == 2
+        assert words in capsys.readouterr().err
+        assert not (tmp_path / "broken").exists()
 
 
 def test_what_lies_beside_a_checkpoint_elsewhere_goes_with_it(folder, tmp_path):
@@ -131,14 +135,28 @@ def test_what_lies_beside_a_checkpoint_elsewhere_goes_with_it(folder, tmp_path):
     storage = fsspec.filesystem("memory")
     storage.put(str(folder), "/elsewhere", recursive=True)
     (tmp_path / "plan.json").write_text(Plan("x", {"layers.0.proj.weight": "row_e4m3"}).to_json())
-    for url, to in (("memory://elsewhere", "a"), ("memory://elsewhere/model-00001-of-00002.safetensors", "b")):
+    storage.put(str(folder / "model-00001-of-00002.safetensors"), "/alone/model.safetensors")
+    storage.pipe("/alone/config.json", b'{"model_type": "mine"}')
+    storage.pipe("/alone/tokenizer.json", b"{}")
+    for url, to in (("memory://elsewhere", "a"), ("memory://alone/model.safetensors", "b")):
         assert main(["export", url, "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / to)]) == 0
         assert json.loads((tmp_path / to / "config.json").read_text())["model_type"] == "mine"
         assert (tmp_path / to / "tokenizer.json").exists()
-    storage.rm("/elsewhere", recursive=True)
+    for place in ("/elsewhere", "/alone"):
+        storage.rm(place, recursive=True)
 
 
 def test_a_plan_that_libraries_have_trouble_with_is_written_with_a_note(folder, tmp_path, capsys):
     (tmp_path / "plan.json").write_text(Plan("x", {"embed_tokens.weight": "row_e4m3"}).to_json())
     assert main(["export", str(folder), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "out")]) == 0
-    assert "note: An embedding is quantized ('embed_tokens.weight'; 1 in all)" in capsys.readouterr().out
+    assert "note: 'embed_tokens.weight' is quantized, an embedding or a router (1 in all)" in capsys.readouterr().out
+
+
+def test_what_stands_in_the_way_of_a_budget_or_of_a_checkpoint_is_named(folder, tmp_path, capsys):
+    assert main(["plan", str(folder), "--all", "nvfp4", "--out", str(tmp_path / "plan.json")]) == 0
+    assert "no layout stores a checkpoint by it: layout compressed-tensors: layers.0.proj.weight, recipe nvfp4: its global scale" in capsys.readouterr().out
+    assert main(["plan", str(folder), "--all", "deepseek_v3_128x128_ue8m0", "--out", str(tmp_path / "plan.json")]) == 0
+    assert "writes the checkpoint" in capsys.readouterr().out
+    save_file({"layers.4.proj.weight": torch.ones(128, 250)}, folder / "more.safetensors")
+    assert main(["plan", str(folder), "--bits", "5", "--recipes", "compressed_tensors_mxfp4"]) == 2
+    assert "'layers.4.proj.weight' (1 such layers) has to stay as it is stored" in capsys.readouterr().err

@@ -38,6 +38,9 @@ def open_safetensors(file: File, stream: BinaryIO):
     if not isinstance(header, dict):
         raise file.error(f"its header is a JSON {type(header).__name__}, and it has to be an object with one entry per tensor")
     header.pop("__metadata__", None)
+    for name in header:
+        if any("\ud800" <= sign <= "\udfff" for sign in name):
+            raise file.error(f"tensor {quote(name)} has half of a pair of characters in its name, which is no text")
     room = file.nbytes - 8 - length
     entries = sorted((_check_entry(file, name, entry, room) for name, entry in header.items()), key=lambda e: (e[1], e[2]))
     end = 0

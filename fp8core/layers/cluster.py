@@ -55,7 +55,7 @@ def _deaf_children() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)  # None: it was not set by Python
 
 
 def analyze_on(client: Any, path: str | os.PathLike, recipes: Sequence[str], names: Iterable[str], progress: Callable[[int, int, str], None] | None = None) -> Iterator[LayerReport]:

@@ -42,7 +42,7 @@ def kind_of(name: str, shape: tuple[int, ...]) -> str:
     part, slash, weight = lowered.partition("/")
     if slash and part in _CAPTURED and len(shape) >= 2:  # as `capture` names them
         return _CAPTURED[part]
-    if len(shape) < 2:
+    if len(shape) < 2 or (len(shape) == 2 and lowered.endswith("bias")):  # biases of stacked experts have two axes
         return "vector" if shape else "scalar"
     if len(shape) == 2:
         module = (weight if part == "weight" else lowered).removesuffix(".weight")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
-from fp8core.checkpoints.folder import is_folder
-from fp8core.checkpoints.source import inner, storage_of
+from fp8core.checkpoints.folder import INDEX_SUFFIX, is_folder
+from fp8core.checkpoints.source import inner, is_url, storage_of
 
 CONFIG = "config.json"
 MAX_NBYTES = 50_000_000  # of one file, such as a tokenizer
-_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".md")
+_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".md", ".py")
 _TYPES = ("dtype", "torch_dtype")
 
 
@@ -20,20 +21,32 @@ def copy_beside(source: str | os.PathLike, folder: Path) -> dict[str, Any]:
     """Copy the small files that lie beside a checkpoint into a folder -> what its config.json says; {} where there is none.
 
     Args:
-        source: path or URL of a checkpoint: of a folder, its index, or one file, beside which a config.json says that the other files are of the same model.
+        source: path or URL of a checkpoint: of a folder, its index, or one file that is a whole model, beside which a config.json says that the other files are of it.
 
     Raises:
         ValueError: a config.json that is not a JSON object.
     """
-    storage, path = storage_of(os.fsdecode(source))
-    place = path if storage.isdir(path) else path.rpartition("/")[0]
-    if not is_folder(source) and not storage.isfile(f"{place}/{CONFIG}"):
+    found = _place_of(source)
+    if found is None:
         return {}
+    storage, place = found
     for entry in sorted(storage.ls(place, detail=True), key=lambda each: each["name"]):
         name = entry["name"].rpartition("/")[2]
         if entry["type"] == "file" and name.endswith(_SUFFIXES) and not name.endswith(".index.json") and (entry["size"] or 0) <= MAX_NBYTES:
             (folder / name).write_bytes(storage.cat_file(entry["name"]))
-    return _read_config(folder / CONFIG) if (folder / CONFIG).exists() else {}
+    return _parsed((folder / CONFIG).read_bytes()) if (folder / CONFIG).exists() else {}
+
+
+def model_type(source: str | os.PathLike) -> str | None:
+    """Return what the config.json beside a checkpoint calls the type of its model, "" where it does not say; None where there is no config.json of the whole model.
+
+    Raises:
+        ValueError: as in `copy_beside`.
+    """
+    found = _place_of(source)
+    if found is None or not found[0].isfile(f"{found[1]}/{CONFIG}"):
+        return None
+    return str(_parsed(found[0].cat_file(f"{found[1]}/{CONFIG}")).get("model_type", ""))
 
 
 def with_dtype(config: Any, dtype: str) -> Any:
@@ -48,13 +61,28 @@ def with_dtype(config: Any, dtype: str) -> Any:
     return named if not named or any(key in named for key in _TYPES) else named | {"dtype": dtype}
 
 
+def _place_of(source: str | os.PathLike):
+    """The storage and the folder whose other files are of the same model as a checkpoint; None for a file that is a part of a model, or of none that is known."""
+    import fsspec
+
+    text = os.fsdecode(source)
+    storage, path = storage_of(text) if is_url(text) else (fsspec.filesystem("file"), os.path.abspath(text))
+    place = path if storage.isdir(path) else path.rpartition("/")[0]
+    if is_folder(source):
+        return storage, place
+    is_part = re.search(r"-of-0*([2-9]|[1-9]\d+)\.safetensors$", path) is not None
+    if is_part or not storage.isfile(f"{place}/{CONFIG}") or any(name.endswith(INDEX_SUFFIX) for name in storage.ls(place, detail=False)):
+        return None
+    return storage, place
+
+
 def _named(config: Any, dtype: str) -> Any:
     return {key: dtype if key in _TYPES else _named(value, dtype) for key, value in config.items()} if isinstance(config, dict) else config
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def _parsed(data: bytes) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{CONFIG} beside the checkpoint is not JSON ({inner(str(error))})") from error
     if not isinstance(config, dict):

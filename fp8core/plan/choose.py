@@ -137,7 +137,7 @@ def priced(costs: Iterable[Cost], recipes: Mapping[str, str]) -> Chosen:
     by_layer = _by_layer(costs)
     for layer, recipe in recipes.items():
         if recipe not in (choices := by_layer.get(layer, {})):
-            raise ValueError(f"layer {layer!r} has no cost under {recipe!r}, because it loses numbers there or was not measured; it has one under {', '.join(map(repr, filter(None, choices))) or 'none'}")
+            raise ValueError(f"layer {layer!r} has no cost under {recipe!r}, because it loses numbers there or was not measured; what it can have: {', '.join(name or 'as stored' for name in choices) or 'nothing'}")
     picked = [by_layer[layer][recipe] for layer, recipe in recipes.items()]
     error = math.fsum(cost.error for cost in picked)
     return Chosen(dict(recipes), sum(cost.nbits for cost in picked), error, error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +13,11 @@ from fp8core.checkpoints.source import inner
 from fp8core.console import print_table, progress
 from fp8core.layers import analyze
 from fp8core.layers.row_file import finished_rows
-from fp8core.packed import LAYOUTS, decoded, verify, write_quantized
+from fp8core.packed import LAYOUTS, decoded, model_type, verify, write_quantized
+from fp8core.packed.writing import check
 from fp8core.plan.cautions import cautions
 from fp8core.plan.choose import KEEP, Chosen, cheapest, choose, uniform
-from fp8core.plan.costs import CANDIDATES, apart, of_rows, of_weights, plannable, writable
+from fp8core.plan.costs import CANDIDATES, apart, as_stored_only, of_rows, of_weights, plannable, writable
 from fp8core.plan.exports import EXPORTS
 from fp8core.plan.plan import Plan
 from fp8core.recipes import parse_recipe
@@ -80,7 +80,9 @@ def _plan(options: argparse.Namespace) -> None:
         return
     _print(checkpoint, chosen)
     if options.out:
-        print(f"written to {options.out}; python -m fp8core export {options.checkpoint} --plan {options.out} --to FOLDER writes the checkpoint")
+        layout, reason = _first_layout(checkpoint, plan)
+        more = f"no layout stores a checkpoint by it: {reason}" if reason else f"python -m fp8core export {options.checkpoint} --plan {options.out} --to FOLDER{layout} writes the checkpoint"
+        print(f"written to {options.out}; {more}")
 
 
 def _storable(path: str, measured: list[str]) -> list[str]:
@@ -104,7 +106,22 @@ def _chosen(options: argparse.Namespace, costs, count: int) -> Chosen:
     try:
         return choose(costs, options.bits * count)
     except ValueError as error:
-        raise ValueError(f"--bits {options.bits:g} for {count:,} weights: {error}") from error
+        stuck = as_stored_only(costs)
+        more = f"; {stuck[0]!r} ({len(stuck)} such layers) has to stay as it is stored, as every recipe loses numbers there or has blocks that are not whole" if stuck else ""
+        raise ValueError(f"--bits {options.bits:g} for {count:,} weights: {error}{more}") from error
+
+
+def _first_layout(checkpoint: Checkpoint, plan: Plan) -> tuple[str, str]:
+    """What to add to `export` for the first layout that stores a plan, and why none does."""
+    reasons = []
+    for layout in LAYOUTS:
+        try:
+            check(checkpoint, plan.recipes, layout)
+        except ValueError as error:
+            reasons.append(str(error))
+        else:
+            return f" --layout {layout}" if reasons else "", ""
+    return "", reasons[0]
 
 
 def _print(checkpoint: Checkpoint, chosen: Chosen) -> None:
@@ -133,10 +150,7 @@ def _export(options: argparse.Namespace) -> int:
         print(f"fp8core: {len(wrong)} tensors do not decode to what was meant, such as {inner(wrong[0].name)}: {wrong[0].different:,} of {wrong[0].count:,} numbers", file=sys.stderr)
         return 1
     print(f"read again and decoded: all {sum(each.count for each in found):,} numbers are those that were meant, bit for bit")
-    known = cautions(checkpoint.infos, plan.recipes, options.layout)
-    if set(json.loads((Path(options.to) / "config.json").read_text(encoding="utf-8"))) == {"quantization_config"}:
-        known.append("There was no config.json beside the checkpoint, and libraries need one to know what model this is.")
-    for each in known:
+    for each in cautions(checkpoint.infos, plan.recipes, options.layout, model_type(options.checkpoint)):
         print(f"note: {each}")
     return 0
 

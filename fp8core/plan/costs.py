@@ -22,11 +22,15 @@ CANDIDATES = tuple(f"compressed_tensors_{name}" for name in ("mxfp4", "nvfp4", "
 def plannable(checkpoint: Checkpoint, *, everything: bool = False) -> list[str]:
     """Names of the tensors for which a recipe is chosen: matrices, and not those of embeddings, the head and routers, which most libraries leave in high precision.
 
+    Where modules have weights, other parameters are no weights of a product that a checkpoint could store quantized, such as Mamba's A_log.
+
     Args:
         everything: embeddings, the head, routers, convolutions and stacks of experts too.
     """
     kinds = {name: kind_of(name, info.shape) for name, info in checkpoint.infos.items()}
-    return [name for name, kind in kinds.items() if (everything or kind == "matrix") and kind != "vector" and not why_not(checkpoint.infos[name].shape, kind, checkpoint.infos[name].dtype)]
+    found = [name for name, kind in kinds.items() if (everything or kind == "matrix") and kind != "vector" and not why_not(checkpoint.infos[name].shape, kind, checkpoint.infos[name].dtype)]
+    of_modules = [name for name in found if name.endswith(".weight")]
+    return found if everything or not of_modules else of_modules
 
 
 def of_weights(reports: Iterable[LayerReport]) -> list[Cost]:
@@ -98,6 +102,14 @@ def writable(costs: Iterable[Cost], shapes: Mapping[str, tuple[int, ...]], layou
         layout: a key of `packed.LAYOUTS`.
     """
     return [cost for cost in costs if not cost.recipe or LAYOUTS[layout].fits(shapes[cost.layer], parse_recipe(cost.recipe))]
+
+
+def as_stored_only(costs: Iterable[Cost]) -> list[str]:
+    """Names of the layers that no recipe is left for."""
+    choices: dict[str, set[str]] = {}
+    for cost in costs:
+        choices.setdefault(cost.layer, set()).add(cost.recipe)
+    return [layer for layer, recipes in choices.items() if recipes == {KEEP}]
 
 
 def apart(costs: Iterable[Cost]) -> list[Cost]:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from fp8core import packed
 from fp8core.packed import verify, write_quantized
 from fp8core.packed.writing import check
-from fp8core.plan import KEEP, Chosen, Cost, Plan, apart, cheapest, choose, from_line, frontier, group_of, of_weights, plannable, priced, to_line, uniform, writable
+from fp8core.plan import KEEP, Chosen, Cost, Plan, apart, as_stored_only, cheapest, choose, from_line, frontier, group_of, of_weights, plannable, priced, to_line, uniform, writable
 from fp8core.recipes import RECIPES
 from pages.ui import exports, frame, layer_reports, sharing, whole_models
 from pages.ui.language import told, tr
@@ -87,7 +88,10 @@ def best(view: View, source: Source, found: Sequence[Cost]) -> Chosen:
         return choose(found, view.bits * count)
     except ValueError as error:
         least = frontier(found)[0].nbits / count
-        raise ValueError(tr("{bits:g} bits per weight are too few: these recipes need {least:.2f} at least.").format(bits=view.bits, least=least)) from error
+        words = tr("{bits:g} bits per weight are too few: these recipes need {least:.2f} at least.").format(bits=view.bits, least=least)
+        if stuck := as_stored_only(found):
+            words = tr("{sentence} {layer} has to stay as it is stored, as every recipe loses numbers there or has blocks that are not whole ({count} such layers).").format(sentence=words, layer=stuck[0], count=len(stuck))
+        raise ValueError(words) from error
 
 
 def weights_of(source: Source, found: Sequence[Cost]) -> int:
@@ -104,9 +108,9 @@ def total(found: Sequence[Cost], recipes: Mapping[str, str], candidates: Sequenc
     known = {(cost.layer, cost.recipe) for cost in found}
     for layer, recipe in recipes.items():
         if (layer, recipe) not in known and recipe not in candidates:
-            raise ValueError(tr("The plan in this link has {recipe}, which is not among the recipes to choose from at the top: add it there, or go back to the best plan.").format(recipe=recipe_title(recipe)))
+            raise ValueError(tr("This plan has {recipe}, which is not among the recipes to choose from at the top: add it there, or go back to the best plan.").format(recipe=recipe_title(recipe)))
         if (layer, recipe) not in known:
-            raise ValueError(tr("The plan in this link has {recipe} for {layer}, which loses numbers to it or cannot be stored in its blocks: choose another one, or go back to the best plan.").format(recipe=recipe_title(recipe), layer=layer))
+            raise ValueError(tr("This plan has {recipe} for {layer}, which loses numbers to it or cannot be stored in its blocks: choose another one, or go back to the best plan.").format(recipe=recipe_title(recipe), layer=layer))
     return priced(found, recipes)
 
 
@@ -208,6 +212,11 @@ def written(source: Source, recipes: Mapping[str, str], layout: str) -> tuple[by
         raise RuntimeError(f"{wrong[0].name}: {wrong[0].different} of {wrong[0].count} numbers do not decode to what was meant")
     quantized = sum(bool(each.recipe) for each in found)
     return data.getvalue(), {"quantized": quantized, "copied": len(found) - quantized, "before": checkpoint.nbytes / 1e6, "after": len(data.getvalue()) / 1e6, "count": sum(each.count for each in found)}
+
+
+def model_type(source: Source) -> str | None:
+    """What the config.json beside a checkpoint of this machine calls its model; None where there is none, as with files that are sent here."""
+    return None if source.path is None else packed.model_type(source.path)
 
 
 def proof(figures: Mapping[str, float]) -> str:

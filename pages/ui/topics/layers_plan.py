@@ -42,6 +42,7 @@ def draw(view: View, source: Source) -> None:
         st.warning(as_text(told(error)))
         if view.plan:
             st.button(tr("Back to the best for the budget"), key="layers_plan_reset", on_click=plans.forget)
+        plans.open_file(source)
         return
     _numbers(view, source, found, candidates, plan, by_hand)
     if by_hand:
@@ -102,8 +103,8 @@ def _exports(source: Source, recipes: dict[str, str]) -> str:
             st.code(f"python -m fp8core export {shlex.quote(str(source.path))} --plan plan.json --to FOLDER --layout {layout}", language="bash")
         else:
             _write(source, recipes, layout)
-        for known in () if reason else cautions(source.weights.infos, recipes, layout):
-            st.warning(as_text(told(known)), icon=":material/info:")
+            for known in cautions(source.weights.infos, recipes, layout, plans.model_type(source)):
+                st.warning(as_text(told(known)), icon=":material/info:")
     return "" if reason else layout
 
 
@@ -157,9 +158,10 @@ from fp8core.sensitivity import end_to_end
 outcome = end_to_end({source.model!r}, plan.recipes)
 print(f"error {{noise_to_signal(outcome.output_sqnr_db):.3g}} measured, {{outcome.metrics}}")
 """
+    beside = "" if source.path is None else f", beside={str(source.path)!r}"
     written = f"""
 from fp8core.packed import verify, write_quantized
-write_quantized(checkpoint, plan.recipes, "quantized", {layout!r})  # a new folder
+write_quantized(checkpoint, plan.recipes, "quantized", {layout!r}{beside})  # a new folder
 print(sum(each.different for each in verify(checkpoint, plan.recipes, "quantized")), "numbers differ from what was meant")
 """
     return snippets.program(source.weights_code, costs, numbers, outcome * measured, written * bool(layout))
