@@ -144,4 +144,4 @@ def _template(dark: bool, large: bool) -> go.layout.Template:
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": "rgba(128,128,128,0.7)", "activecolor": ink}, separators=". ",
     )  # fmt: skip
     bar = {"outlinewidth": 0, "tickfont": {"size": 13 * size}, "title": {"font": {"size": 14 * size}}}
-    return go.layout.Template(layout=layout, data={"heatmap": [{"colorbar": bar}], "bar": [{"marker": {"line": {"width": 0}}}]})
+    return go.layout.Template(layout=layout, data={"heatmap": [{"colorbar": bar}], "bar": [{"marker": {"line": {"width": 0}}, "error_x": {"color": ink}}]})

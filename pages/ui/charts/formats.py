@@ -40,7 +40,7 @@ def _axis_figure(spacings: list[Spacing], axis: str) -> go.Figure:
             customdata=[_value_text(s, value) if len(spacings) <= _MOST_IN_DETAIL else raised(exact_text(float(value))) for value in values],
             hovertemplate="%{customdata}<extra>" + told(s.title) + "</extra>",
         )  # fmt: skip
-    names = [f"<b>{told(s.title)}</b><br>{_shown(s)}" for s in spacings]
+    names = [f"<b>{told(s.title)}</b><br>{_shown(s, axis)}" for s in spacings]
     figure.update_yaxes(tickvals=list(range(len(spacings))), ticktext=names, range=[len(spacings) - 0.5, -0.5], showgrid=False, zeroline=False)
     figure.update_layout(height=130 + 74 * len(spacings), margin={"l": 10, "r": 20, "t": 20, "b": 60}, hovermode="closest")
     _number_axis(figure, spacings, axis)
@@ -227,9 +227,11 @@ def _step_text(value: float, step: float) -> str:
     return raised(f"{exact_text(float(value))} → {exact_text(float(value + step))}<br>{exact_text(float(step))} = {step / value:.3%}")
 
 
-def _shown(s: Spacing) -> str:
+def _shown(s: Spacing, axis: str) -> str:
     if not s.complete:
         return tr("powers of two only")
+    if axis != "log":
+        return tr("all {count} values").format(count=s.all_values.size)
     return tr("1 positive value") if s.values.size == 1 else tr("all {count} positive values").format(count=s.values.size)
 
 

@@ -55,9 +55,11 @@ def _navigate(view: View) -> None:
 
 def _predict(lesson: str, text: texts.Text, exhibit: exhibits.Exhibit) -> None:
     st.markdown("#### " + text.question.format(**exhibit.numbers))
-    key = f"prediction_{lesson}"
-    st.session_state[key] = predictions().get(lesson)
-    st.radio(tr("What do you predict?"), range(len(text.choices)), format_func=text.choices.__getitem__, key=key, index=None, on_change=_remember, args=(lesson,))
+    st.markdown(tr("What do you predict?"))
+    with st.container(key="lessons_choices", gap="xsmall"):  # buttons, as a radio takes the arrow keys for itself
+        for place, choice in enumerate(text.choices):
+            mark = "checked" if predictions().get(lesson) == place else "unchecked"
+            st.button(choice, key=f"prediction_{place}", icon=f":material/radio_button_{mark}:", type="tertiary", on_click=_remember, args=(lesson, place))
     st.button(tr("Show what happens"), key="lessons_show", type="primary", on_click=_go, args=(lesson, REVEAL))
 
 
@@ -68,7 +70,7 @@ def _reveal(lesson: str, text: texts.Text, exhibit: exhibits.Exhibit) -> None:
     columns = st.columns([3, 2] if beside else len(exhibit.figures), gap="medium")
     for place, figure in enumerate(exhibit.figures):
         with columns[place]:
-            frame.figure(figure, f"lesson_{lesson}_{place}", tr("Figure {number}: {title}").format(number=place + 1, title=text.title))
+            frame.figure(figure, f"lesson_{lesson}_{place}", tr("**Figure {number}.** {caption}").format(number=place + 1, caption=text.captions[place].format(**exhibit.numbers)))
     with columns[-1] if beside else st.container():
         st.markdown(text.reveal.format(**exhibit.numbers))
     left, right = st.columns([3, 2], gap="medium")
@@ -130,8 +132,8 @@ def _go_to_chosen() -> None:
     _go(st.session_state[_MENU], PREDICT)
 
 
-def _remember(lesson: str) -> None:
-    predictions()[lesson] = st.session_state[f"prediction_{lesson}"]
+def _remember(lesson: str, choice: int) -> None:
+    predictions()[lesson] = choice
 
 
 def _forget() -> None:
