@@ -32,8 +32,8 @@ from fp8core.grid import FormatSummary, exact_text
 from pages.ui import conformance_reports, frame, sweeps
 from pages.ui import snippets as parts
 from pages.ui.charts.formats import raised
-from pages.ui.number_tables import formula, kind_word, summary_columns
-from pages.ui.report_tables import decibel, percent
+from pages.ui.number_tables import formula, kind_word, percent, summary_columns
+from pages.ui.report_tables import decibel
 from pages.ui.topics import BENCHMARK, LAYERS, TOPICS
 from pages.ui.view import View, recipe_title
 

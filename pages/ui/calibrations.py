@@ -15,8 +15,8 @@ from fp8core.models import MODELS, activations
 from pages.ui import frame
 from pages.ui.charts import calibration as charts
 from pages.ui.language import told, tr
+from pages.ui.number_tables import percent
 from pages.ui.own_format import named
-from pages.ui.report_tables import percent
 from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
 from pages.ui.view import View

@@ -23,7 +23,7 @@ def summary_columns(summaries: list[FormatSummary]) -> dict[str, list[str]]:
         (tr("smallest subnormal value"), lambda s: "–" if s.min_subnormal is None else exact_text(s.min_subnormal)),
         (tr("range, in doublings"), lambda s: f"{s.dynamic_range_binades:.1f}"),
         (tr("range, in powers of ten"), lambda s: f"{s.dynamic_range_decades:.1f}"),
-        (tr("relative precision (half a step)"), lambda s: "–" if s.relative_precision is None else f"{exact_text(s.relative_precision, 1)} = {100 * s.relative_precision:.3g} %"),
+        (tr("relative precision (half a step)"), lambda s: "–" if s.relative_precision is None else f"{exact_text(s.relative_precision, 1)} = {percent(s.relative_precision)}"),
         (tr("machine epsilon (step after 1)"), lambda s: "–" if s.machine_epsilon is None else exact_text(s.machine_epsilon)),
         (tr("distinct finite values"), lambda s: f"{s.finite_count:,}"),
         (tr("positive values"), lambda s: f"{s.positive_count:,}"),
@@ -85,8 +85,19 @@ def number_or_dash(number: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent with three significant digits, or a dash for NaN."""
-    return "–" if math.isnan(share) else f"{100 * share:.3g} %"
+    """A share in per cent with three digits and never a power of ten, next to none and nearly all told from none and all; a dash for NaN.
+
+    >>> [percent(share) for share in (1.0, 0.9999, 0.4123, 1 / 3e4, 1e-9, 0.0, 18.53)]
+    ['100 %', '> 99.9 %', '41.2 %', '0.00333 %', '< 0.001 %', '0 %', '1853 %']
+    """
+    value = 100 * share
+    if math.isnan(share):
+        return "–"
+    if 0 < value < 0.001:
+        return "< 0.001 %"
+    if 99.95 <= value < 100:
+        return "> 99.9 %"
+    return f"{value:.0f} %" if value >= 100 else f"{value:.3g} %"
 
 
 def sharers(report: NumberReport, rounding: str) -> str:

@@ -17,7 +17,7 @@ html {{ font-size: {size}px; }}
 [data-testid="stMainBlockContainer"] {{ padding: 0.4rem 1.2rem 2rem; }}
 [data-testid="stMainBlockContainer"] h1 {{ font-size: 1.5rem; padding: 0; }}
 [data-testid="stMainBlockContainer"] h3 {{ font-size: 1.25rem; padding: 0.2rem 0; }}
-.st-key-lessons_choices button, .st-key-lessons_choices button p {{ color: {ink}; font-size: 1.2rem; }}
+.st-key-lessons_choices button, .st-key-lessons_choices button p {{ color: {ink}; }}
 .st-key-head {{ flex-wrap: nowrap; }}
 .st-key-head > :has([data-testid="stMarkdown"]) {{ flex: 0 1 auto; min-width: 0; }}
 [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] [data-testid="stPlotlyChart"]) {{ flex-wrap: wrap; }}

@@ -10,6 +10,7 @@ from fp8core.recipes import Recipe
 from pages.ui import arithmetic, frame
 from pages.ui import tensor_reports as work
 from pages.ui.language import tr
+from pages.ui.number_tables import percent
 from pages.ui.tensor_reports import Chosen
 
 
@@ -48,11 +49,6 @@ def rows(reports: dict[str, ErrorReport]) -> list[dict]:
         }
         for name, r in reports.items()
     ]  # fmt: skip
-
-
-def percent(share: float) -> str:
-    """A share in per cent, short enough for a headline."""
-    return "< 0.001 %" if 0 < share < 1e-5 else f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.1f} %"
 
 
 def decibel(value: float) -> str:

@@ -12,9 +12,10 @@ from fp8core.bench import BenchResult
 from fp8core.bench.devices import DeviceProfile
 from fp8core.bench.sweep import Sweep
 from fp8core.recipes import parse_recipe
+from pages.ui.charts.cells import written
 from pages.ui.charts.matmul import lines_of
 from pages.ui.language import told, tr
-from pages.ui.theme import NEUTRAL, colour
+from pages.ui.theme import DIVERGING, NEUTRAL, colour
 from pages.ui.view import recipe_title
 
 _LABEL_RATIO = 1.5  # of two roofs; the label of a closer one goes below its line
@@ -73,12 +74,12 @@ def pays_figure(found: Sweep, recipe: str) -> go.Figure:
     kernels = {(point.shape, point.batch): point.result for point in found.points if point.result.case.recipe == recipe}
     rows = [f"{told(shape.layer)}<br>{shape.n} × {shape.k}" if shape.model != "square" else shape.layer for shape in found.shapes]
     about = [[_about(kernels.get((shape, batch))) for batch in found.batches] for shape in found.shapes]
-    figure = go.Figure(go.Heatmap(
-        z=np.log2(speedups), x=[str(batch) for batch in found.batches], y=rows, customdata=about, colorscale="RdBu", zmin=-2, zmax=2, xgap=2, ygap=2,
-        text=[["" if np.isnan(value) else f"{value:.2f} ×" for value in line] for line in speedups], texttemplate="%{text}",
-        hovertemplate=tr("%{y}, batch %{x}: %{text}<br>%{customdata}") + "<extra></extra>",
-        colorbar={"title": tr("× BF16"), "tickvals": [-2, -1, 0, 1, 2], "ticktext": ["¼", "½", "1", "2", "4"]},
-    ))  # fmt: skip
+    figure = go.Figure(written({
+        "z": np.log2(speedups), "x": [str(batch) for batch in found.batches], "y": rows, "customdata": about, "colorscale": DIVERGING, "zmin": -2, "zmax": 2, "xgap": 2, "ygap": 2,
+        "text": [["" if np.isnan(value) else f"{value:.2f} ×" for value in line] for line in speedups],
+        "hovertemplate": tr("%{y}, batch %{x}: %{text}<br>%{customdata}") + "<extra></extra>",
+        "colorbar": {"title": tr("× BF16"), "tickvals": [-2, -1, 0, 1, 2], "ticktext": ["¼", "½", "1", "2", "4"]},
+    }))  # fmt: skip
     figure.update_layout(height=120 + 44 * len(rows))
     figure.update_xaxes(title=tr("batch (tokens)"), type="category", showgrid=False)
     figure.update_yaxes(autorange="reversed", type="category", automargin=True, showgrid=False)

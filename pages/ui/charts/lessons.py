@@ -84,7 +84,7 @@ def on_one_range(spacings: list[Spacing], end: float) -> go.Figure:
         trace.x = trace.x * top
     figure.update_xaxes(title=tr("value; other formats stretched to the same range"), range=[-1.04 * top, 1.04 * top], tickvals=[-top, -top / 2, 0, top / 2, top])
     label = parts.words(tr("−{end:g} to {end:g}").format(end=end), 0, 1, yref="paper", yanchor="bottom")
-    return figure.update_layout(shapes=[parts.upright_band(-end, end, fillcolor=theme.ACCENT, opacity=0.6, layer="below")], annotations=[label], margin={"t": 30})
+    return figure.update_layout(shapes=[parts.upright_band(-end, end, fillcolor=theme.ACCENT, layer="below")], annotations=[label], margin={"t": 30})
 
 
 def by_doubling(spacings: list[Spacing]) -> go.Figure:

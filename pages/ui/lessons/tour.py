@@ -56,7 +56,7 @@ def _navigate(view: View) -> None:
 def _predict(lesson: str, text: texts.Text, exhibit: exhibits.Exhibit) -> None:
     st.markdown("#### " + text.question.format(**exhibit.numbers))
     st.markdown(tr("What do you predict?"))
-    with st.container(key="lessons_choices", gap="xsmall"):  # buttons, as a radio takes the arrow keys for itself
+    with st.container(key="lessons_choices", gap="xxsmall"):  # buttons, as a radio takes the arrow keys for itself
         for place, choice in enumerate(text.choices):
             mark = "checked" if predictions().get(lesson) == place else "unchecked"
             st.button(choice, key=f"prediction_{place}", icon=f":material/radio_button_{mark}:", type="tertiary", on_click=_remember, args=(lesson, place))

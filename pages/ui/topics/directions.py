@@ -12,10 +12,11 @@ from fp8core.metrics import ErrorReport, measure
 from fp8core.quantized import SEED, QuantizedTensor, quantize
 from fp8core.recipes import Recipe, make_recipe
 from fp8core.scaling import ScaleSpec
-from pages.ui import frame, report_tables, snippets
+from pages.ui import frame, snippets
 from pages.ui import tensor_reports as work
 from pages.ui.charts import directions as charts
 from pages.ui.language import told, tr
+from pages.ui.number_tables import percent
 from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
 from pages.ui.view import View
@@ -60,7 +61,7 @@ def _both_ways(chosen: Chosen, recipe: Recipe) -> None:
             tr("**What you see:** the largest difference between the two in each part of the tensor, in per cent of the tensor's rms. One cell is {rows} × {columns} numbers.").format(rows=found.cell[0], columns=found.cell[1]),
         )
     with right:
-        frame.metrics([(tr("Numbers that differ"), report_tables.percent(found.difference.share), tr("Share of all elements whose value after dequantizing depends on the direction."))])
+        frame.metrics([(tr("Numbers that differ"), percent(found.difference.share), tr("Share of all elements whose value after dequantizing depends on the direction."))])
         pairs = ((tr("along rows"), recipe, found.along_rows), (tr("along columns"), other, found.along_columns))
         frame.table([_row({tr("scales"): name}, each, report) for name, each, report in pairs], "both_directions")
 
