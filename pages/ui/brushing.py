@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import streamlit as st
 
@@ -40,7 +42,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> ErrorReport:
         else:
             whole = chosen.x.numel()
             words = tr("Selected: 2^{low} ≤ |x| / scale < 2^{high}, {count:,} of {all:,} numbers").format(low=span.low, high=span.high, count=report.count, all=whole)
-            st.badge(words, icon=":material/filter_alt:", color="blue")
+            frame.say(words, partial(st.badge, icon=":material/filter_alt:", color="blue"))
             st.button(tr("Clear the selection"), key="span_clear", icon=":material/close:", type="tertiary", on_click=frame.change, kwargs={"span": ""})
     return report
 

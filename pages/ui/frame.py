@@ -87,8 +87,11 @@ def page(file: str, *controls: str) -> View:
                 st.page_link(key, label=tr(each.title), icon=each.icon, query_params=view.to_query())
         group = None
         for wanted in controls:
-            if CONTROLS[wanted].group != group:
-                group = CONTROLS[wanted].group
+            asked = CONTROLS[wanted]
+            if asked.only_with and asked.only_with[0] in controls and getattr(view, asked.only_with[0]) != asked.only_with[1]:
+                continue
+            if asked.group != group:
+                group = asked.group
                 st.markdown(f"**{tr(group)}**")
             view = replace(view, **{wanted: _draw(wanted, view)})
         st.caption(tr("The address holds every setting: copy it to share what you see."))
@@ -137,6 +140,16 @@ def heading(text: str) -> None:
     """Draw the heading of a section, already translated."""
     st.subheader(text, anchor=False)
     sharing.took(exports.Part(text))
+
+
+def say(text: str, draw: Callable[[str], Any] = st.markdown) -> None:
+    """Draw prose, already translated, that belongs into the page's HTML file too.
+
+    Args:
+        draw: what shows it on the page.
+    """
+    draw(text)
+    sharing.took(exports.Part(exports.Prose(text)))
 
 
 def metrics(shown: Sequence[tuple[str, str, str]], columns: Sequence[Any] = (), widths: Sequence[float] = ()) -> None:

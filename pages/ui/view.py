@@ -45,12 +45,14 @@ class Control:
     Args:
         label, help: English; they pass through `tr` when they are drawn.
         group: heading above it in the sidebar.
+        only_with: another field and its value; beside any other value it would do nothing, and is not drawn.
     """
 
     default: Any
     label: str
     group: str
     help: str = ""
+    only_with: tuple[str, Any] | None = field(default=None, kw_only=True)
 
     def checked(self, value: Any) -> Any:
         """Return the value as the field holds it.
@@ -142,8 +144,8 @@ def choices(default: tuple, options: Options, label: str, group: str, help: str 
     return field(default=default, metadata={"control": Choices(default, label, group, help, options, title)})
 
 
-def text(default: str, longest: int, label: str, group: str, help: str = "", reads: Callable[[str], Any] = str, rule: str = Text.rule) -> Any:
-    return field(default=default, metadata={"control": Text(default, label, group, help, longest, reads, rule)})
+def text(default: str, longest: int, label: str, group: str, help: str = "", reads: Callable[[str], Any] = str, rule: str = Text.rule, only_with: tuple[str, Any] | None = None) -> Any:
+    return field(default=default, metadata={"control": Text(default, label, group, help, longest, reads, rule, only_with=only_with)})
 
 
 @cache
@@ -220,7 +222,7 @@ class View:
     preset: str = choice(BY_HAND, (BY_HAND, *RECIPES), "Recipe", "Number format", "A recipe under the name that its library gives it, or format and scaling put together by hand.", lambda key: "put together by hand" if key == BY_HAND else RECIPES[key].title)
     format: str = choice("e4m3fn", (*FORMATS, OWN), "Format", "Number format", "The last of the list is a format of your own: write its pattern below.", lambda key: "a format of your own" if key == OWN else FORMATS[key].title)
     formats: tuple[str, ...] = choices(("e4m3fn", "e5m2"), tuple(FORMATS), "Formats", "Number format", "Shown side by side, in this order.", _format_title)
-    pattern: str = text("", 400, "A format of your own", "Number format", _PATTERN_HELP)
+    pattern: str = text("", 400, "A format of your own", "Number format", _PATTERN_HELP, only_with=("format", OWN))
     families: tuple[str, ...] = choices(tuple(family for family in FAMILIES if family != "IEEE P3109"), tuple(FAMILIES), "Families", "Number format", "Which formats the comparison shows, family by family.")
     pair: str = choice("e4m3", tuple(PAIRS), "Pair", "Picture", "The two formats that the same byte is read in.", lambda key: " / ".join(FORMATS[name].title for name in PAIRS[key]), "buttons")
     byte: int = choice(0x40, tuple(range(256)), "Byte", "Picture", "One of the 256 codes.", lambda code: f"0x{code:02X}", "slider")
@@ -305,7 +307,7 @@ class View:
                 refused.append(Refused(name, query[name], str(error), control.text(usual.get(name, control.default))))
             else:
                 left_out = set(query[name].split(",")) - set(control.text(values[name]).split(",")) if isinstance(control, Choices) else ()
-                refused += [Refused(name, part, "is not one of the choices", control.text(values[name])) for part in sorted(left_out)[:1]]
+                refused += [Refused(name, part, "is not one of the choices", control.text(values[name])) for part in sorted(left_out)]
         return cls(**values), tuple(refused)
 
     def to_query(self) -> dict[str, str]:
@@ -313,8 +315,8 @@ class View:
         return {"v": VERSION} | {name: control.text(getattr(self, name)) for name, control in CONTROLS.items()}
 
     def to_short_query(self) -> dict[str, str]:
-        """The fields that are not as by default: what a code that is photographed from afar has room for."""
-        return {name: text for name, text in self.to_query().items() if name == "v" or getattr(self, name) != CONTROLS[name].default}
+        """The fields that are not as by default, and the language, which is else the browser's: what a code that is photographed from afar has room for."""
+        return {name: text for name, text in self.to_query().items() if name in ("v", "language") or getattr(self, name) != CONTROLS[name].default}
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def _navigate(view: View) -> None:
 
 
 def _predict(lesson: str, text: texts.Text, exhibit: exhibits.Exhibit) -> None:
-    st.markdown("#### " + text.question.format(**exhibit.numbers))
+    frame.say("#### " + text.question.format(**exhibit.numbers))
     st.markdown(tr("What do you predict?"))
     with st.container(key="lessons_choices", gap="xxsmall"):  # buttons, as a radio takes the arrow keys for itself
         for place, choice in enumerate(text.choices):
@@ -64,7 +64,7 @@ def _predict(lesson: str, text: texts.Text, exhibit: exhibits.Exhibit) -> None:
 
 
 def _reveal(lesson: str, text: texts.Text, exhibit: exhibits.Exhibit) -> None:
-    st.markdown(text.question.format(**exhibit.numbers))
+    frame.say(text.question.format(**exhibit.numbers))
     _judge(lesson, text)
     beside = exhibit.beside and len(exhibit.figures) == 1
     columns = st.columns([3, 2] if beside else len(exhibit.figures), gap="medium")
@@ -72,10 +72,10 @@ def _reveal(lesson: str, text: texts.Text, exhibit: exhibits.Exhibit) -> None:
         with columns[place]:
             frame.figure(figure, f"lesson_{lesson}_{place}", tr("**Figure {number}.** {caption}").format(number=place + 1, caption=text.captions[place].format(**exhibit.numbers)))
     with columns[-1] if beside else st.container():
-        st.markdown(text.reveal.format(**exhibit.numbers))
+        frame.say(text.reveal.format(**exhibit.numbers))
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        st.markdown(f"**{tr('Why?')}**\n\n{text.explain.format(**exhibit.numbers)}")
+        frame.say(f"**{tr('Why?')}**\n\n{text.explain.format(**exhibit.numbers)}")
     with right:
         with st.container(border=True):
             st.markdown(f"**{tr('Try it')}**")
