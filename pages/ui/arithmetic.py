@@ -6,6 +6,9 @@ import math
 
 from fp8core.anatomy import Anatomy
 from fp8core.formats import parse_format
+from fp8core.gemm.error import ProductError
+from fp8core.layers.blocks import Scales
+from fp8core.layers.moments import Statistics
 from fp8core.metrics import ErrorReport
 from fp8core.recipes import Recipe
 from fp8core.rules import SCALE_RULES
@@ -69,6 +72,36 @@ def scale(part: Anatomy, recipe: Recipe) -> tuple[str, ...]:
     if part.global_scale != 1:
         lines.append(tr("Times the scale of the whole tensor: {stored:.6g} · {whole:.6g} = **{scale:.6g}**.").format(stored=part.stored, whole=part.global_scale, scale=part.scale))
     return tuple(lines)
+
+
+def product(e: ProductError) -> tuple[str, ...]:
+    """SQNR of a product from its error, beside what the noise of its factors adds up to."""
+    if math.isnan(e.sqnr_db):
+        return ()
+    sizes = tr("The elements of the exact product have an rms of {rms:.6g}, their errors one of {error:.6g}.").format(rms=e.rms, error=e.rms_error)
+    if not e.rms_error:
+        return sizes, tr("Nothing was lost: every number came back as it was.")
+    quotient = f"20 · log₁₀({e.rms:.6g} / {e.rms_error:.6g}) = **{e.sqnr_db:.2f} dB**"
+    if not all(map(math.isfinite, (e.sqnr_a_db, e.sqnr_b_db))):
+        return sizes, quotient
+    shares = [10 ** (-db / 10) for db in (e.sqnr_a_db, e.sqnr_b_db)]
+    factors = tr("A has {a:.2f} dB and B {b:.2f} dB, which are noise shares of {share_a:.3g} and {share_b:.3g}. If errors were independent, they would add up to {sum:.3g}, and that is {independent:.2f} dB.")
+    return sizes, quotient, factors.format(a=e.sqnr_a_db, b=e.sqnr_b_db, share_a=shares[0], share_b=shares[1], sum=sum(shares), independent=e.independent_db)
+
+
+def crest_factor(seen: Statistics) -> tuple[str, ...]:
+    """amax over rms."""
+    return (f"amax / rms = {seen.amax:.6g} / {seen.rms:.6g} = **{seen.crest_factor:.6g}**",) if math.isfinite(seen.crest_factor) else ()
+
+
+def binades(seen: Statistics) -> tuple[str, ...]:
+    """The largest magnitude over the smallest, in doublings."""
+    return (f"log₂({seen.amax:.6g} / {seen.amax / 2**seen.range_binades:.6g}) = **{seen.range_binades:.6g}**",) if math.isfinite(seen.range_binades) else ()
+
+
+def spread(scales: Scales) -> tuple[str, ...]:
+    """Standard deviation over mean."""
+    return (f"{scales.std:.6g} / {scales.std / scales.spread:.6g} = **{scales.spread:.6g}**",) if scales.spread and math.isfinite(scales.spread) else ()
 
 
 def _share(count: int, report: ErrorReport, words: str) -> str:

@@ -152,17 +152,27 @@ def say(text: str, draw: Callable[[str], Any] = st.markdown) -> None:
     sharing.took(exports.Part(exports.Prose(text)))
 
 
-def metrics(shown: Sequence[tuple[str, str, str]], columns: Sequence[Any] = (), widths: Sequence[float] = ()) -> None:
+def metrics(shown: Sequence[tuple], columns: Sequence[Any] = (), widths: Sequence[float] = ()) -> None:
     """Draw numbers side by side.
 
     Args:
-        shown: label, value and help of each, already translated.
+        shown: label, value and help of each, already translated; where its arithmetic is to open below it, as Markdown, the lines of that.
         columns: where they stand, if not in a row of their own.
         widths: of the columns of that row.
     """
-    for column, (label, value, help) in zip(columns or st.columns(widths or len(shown)), shown, strict=True):
+    for column, (label, value, help, *lines) in zip(columns or st.columns(widths or len(shown)), shown, strict=True):
         column.metric(label, value, help=help)
-    sharing.took(exports.Part([(label, value) for label, value, _ in shown]))
+        if any(lines):
+            with column:
+                why(value, *lines[0])
+    sharing.took(exports.Part([(label, value) for label, value, *_ in shown]))
+
+
+def flowing_metrics(shown: Sequence[tuple]) -> None:
+    """Draw numbers side by side, each as wide as it is, in as many rows as they need."""
+    with st.container(horizontal=True, gap="small"):
+        places = [st.container(width="content", gap=None) for _ in shown]
+    metrics(shown, columns=places)
 
 
 def figure(drawing: go.Figure, key: str, note: str, **chart: Any):
