@@ -89,6 +89,11 @@ def test_why_nothing_is_lost_or_rated():
     assert arithmetic.sqnr(zeros) == ()
 
 
+def test_one_block_is_not_called_blocks(loud):
+    lines = [arithmetic.bits(fp8.measure(loud, fp8.quantize(loud, name)), fp8.RECIPES[name], tuple(loud.shape))[1] for name in ("tensor_e4m3", "mxfp8_e4m3")]
+    assert lines == ["1 block of 256 × 256 numbers, with a scale of 32 bits.", "2,048 blocks of at most 1 × 32 numbers, with a scale of 8 bits each."]
+
+
 def test_why_a_product_and_a_layer(loud):
     a, b = random_pair(64, 64, 256)
     found, = error_growth(a, b, ["tensor_e4m3"], [256])

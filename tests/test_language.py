@@ -164,6 +164,9 @@ def registered() -> set[str]:
     return found - {""}
 
 
+HALF_WIDTH = re.compile(r"[\u4e00-\u9fff][*]*[:;,?!] |[。：；，] ?[*]* [\u4e00-\u9fff]|您")  # marks of English prose within Chinese, and the polite form that the rest does not use
+
+
 def english_in(text: str) -> bool:
     """Whether a text has an English sentence in it: four words in a row, and nothing Chinese."""
     return bool(SENTENCE.search(text)) and not CJK.search(text)
@@ -231,6 +234,12 @@ def test_bold_begins_and_ends_where_markdown_sees_it():
     hidden = r"\w\*\*[^\w\s*{`][^*]*\*\*|\*\*[^*]*[^\w\s*}`]\*\*\w"
     parts = [(before[-1:] + "**" + bold + "**" + after[:1]) for chinese in CHINESE.values() for before, bold, after in zip(*(iter(chinese.split("**")[at::2]) for at in (0, 1, 2)), strict=False)]
     assert parts and not [part for part in parts if re.fullmatch(hidden, part)]
+
+
+def test_sentences_are_joined_as_their_language_does():
+    assert language.sentences("One.", "", "Two.") == "One. Two."
+    use_language("zh")
+    assert language.sentences("一。", "", "二。") == "一。二。"
 
 
 def test_a_language_is_chosen_for_one_run_alone():
@@ -381,6 +390,7 @@ def test_a_page_in_chinese_has_no_english_in_it(path):
         texts = {part for text in shown(app._tree) for part in (text, *re.split(r"<br>|\n", text))}
         assert sorted(texts & known) == []
         assert sorted(text for text in texts if english_in(text)) == []
+        assert sorted(text for text in texts if HALF_WIDTH.search(text)) == []
         titles.add(app.title[0].value)
     assert titles == {told_in_chinese(PAGES[path].heading or PAGES[path].title)}
     app.button_group(key="language").set_value("en").run()

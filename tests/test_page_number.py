@@ -166,6 +166,13 @@ def test_labels_of_code_books_are_short():
     assert charts._label(2.0**-40) == "2<sup>-40</sup>"
 
 
+def test_an_emptied_number_and_what_a_link_cannot_set():
+    app = open_page("pages/number.py", {"number": "0.1", "plan": "nonsense"})
+    assert app.warning[0].value.replace("\\", "").endswith("; it is ignored.")
+    app.text_input(key="number").set_value("").run()
+    assert any("Number is empty; 0.1 is shown instead." in caption.value.replace("\\", "") for caption in app.caption)
+
+
 def test_a_format_of_ones_own():
     app = open_page("pages/number.py", {"number": "0.1", "format": "own", "pattern": "table(-1,-0.25,0,0.125,1)", "preset": "mxfp4"})
     assert next(m.value for m in app.metric if m.label == "Value") == "0.125"

@@ -32,7 +32,7 @@ def underflow(report: ErrorReport, recipe: Recipe) -> tuple[str, ...]:
     """The share that became zero, from its count."""
     count = round(report.underflow * report.count)
     smallest = tr("The smallest positive number of {format} is {smallest:.6g}, in units of the scale; what is rounded to zero lies below it.").format(format=told(recipe.fmt.title) or recipe.fmt.name, smallest=recipe.fmt.min_positive)
-    return _share(count, report, tr("numbers were not zero and became zero")), smallest
+    return _share(tr("{count} numbers were not zero and became zero: {share}"), count, report), smallest
 
 
 def saturation(report: ErrorReport, recipe: Recipe) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ def saturation(report: ErrorReport, recipe: Recipe) -> tuple[str, ...]:
     limit = tr("The largest number of {format} is {max:.6g}, in units of the scale, and half an ulp more is {limit:.6g}: what lies beyond that is counted.").format(
         format=told(recipe.fmt.title) or recipe.fmt.name, max=recipe.fmt.max, limit=recipe.fmt.max + recipe.fmt.ulp_at_max / 2
     )
-    return _share(round(report.saturation * report.count), report, tr("numbers lie beyond the largest")), limit
+    return _share(tr("{count} numbers lie beyond the largest: {share}"), round(report.saturation * report.count), report), limit
 
 
 def bits(report: ErrorReport, recipe: Recipe, shape: tuple[int, int]) -> tuple[str, ...]:
@@ -51,7 +51,9 @@ def bits(report: ErrorReport, recipe: Recipe, shape: tuple[int, int]) -> tuple[s
     store = SCALE_FORMATS[recipe.scaling.scale_format]
     rows, columns = sides(shape, recipe.scaling.block)
     blocks = -(-shape[0] // rows) * -(-shape[1] // columns)
-    lines = [element, tr("{blocks:,} blocks of at most {rows:,} × {columns:,} numbers, with a scale of {bits} bits each.").format(blocks=blocks, rows=rows, columns=columns, bits=store.bits)]
+    several = tr("{blocks:,} blocks of at most {rows:,} × {columns:,} numbers, with a scale of {bits} bits each.")
+    one = tr("{blocks:,} block of {rows:,} × {columns:,} numbers, with a scale of {bits} bits.")
+    lines = [element, (several if blocks > 1 else one).format(blocks=blocks, rows=rows, columns=columns, bits=store.bits)]
     stored = f"{blocks:,} · {store.bits}"
     if store.global_format:
         whole = parse_format(store.global_format).bits
@@ -104,5 +106,5 @@ def spread(scales: Scales) -> tuple[str, ...]:
     return (f"{scales.std:.6g} / {scales.std / scales.spread:.6g} = **{scales.spread:.6g}**",) if scales.spread and math.isfinite(scales.spread) else ()
 
 
-def _share(count: int, report: ErrorReport, words: str) -> str:
-    return f"{count:,} {words}: {count:,} / {report.count:,} = **{100 * count / max(report.count, 1):.6g} %**"
+def _share(words: str, count: int, report: ErrorReport) -> str:
+    return words.format(count=f"{count:,}", share=f"{count:,} / {report.count:,} = **{100 * count / max(report.count, 1):.6g} %**")

@@ -68,7 +68,7 @@ def codes(report: ErrorReport, recipe: Recipe) -> tuple[list[dict], int]:
     occurring = np.flatnonzero(counts)
     kept = occurring[np.argsort(-counts[occurring], kind="stable")][:MOST_CODES]
     total = max(int(counts.sum()), 1)
-    headings = tr("code"), tr("bits"), tr("value"), tr("exactly"), tr("x / scale that get it")
+    headings = tr("code"), tr("bit pattern"), tr("value"), tr("exactly"), tr("x / scale that get it")
     rows = [dict(zip(headings, _meaning(int(code), recipe.format, recipe.rounding, recipe.overflow), strict=True)) | {tr("numbers"): int(counts[code]), tr("share (%)"): 100 * int(counts[code]) / total} for code in kept]
     return sorted(rows, key=lambda row: (row[tr("value")] != row[tr("value")], row[tr("value")])), len(occurring) - len(kept)
 

@@ -119,7 +119,7 @@ def rows(table: Table) -> list[dict]:
 
 def methods_explained() -> str:
     """Markdown: what every method does, and who does it so."""
-    lines = [f"- **{tr(about.title)}**: {tr(about.formula)}; {tr(about.effect)} ({as_text(told(about.source))})." for about in CALIBRATIONS.values()]
+    lines = [tr("- **{name}**: {formula}; {effect} ({source}).").format(name=tr(about.title), formula=tr(about.formula), effect=tr(about.effect), source=as_text(told(about.source))) for about in CALIBRATIONS.values()]
     return "\n".join(lines)
 
 

@@ -306,7 +306,8 @@ def _draw(name: str, view: View, **widget: Any) -> Any:
     try:
         return about.checked(value)
     except ValueError as error:
-        st.caption(":red[" + _sentence(tr("{key} = {text} {rule}; {shown} is shown instead."), Refused(tr(about.label), about.text(value), str(error), about.text(current))) + "]")
+        empty, wrong = tr("{key} is empty; {shown} is shown instead."), tr("{key} = {text} {rule}; {shown} is shown instead.")
+        st.caption(":red[" + _sentence(wrong if value else empty, Refused(tr(about.label), about.text(value), str(error), about.text(current))) + "]")
         return current
 
 
@@ -338,7 +339,8 @@ _WIDGETS = {Choice: _draw_choice, Choices: _draw_choices, Text: _draw_text}
 
 def _tell(refused: tuple[Refused, ...], most: int = 4) -> None:
     if refused:
-        lines = [_sentence(tr("{key} = {text} in this link {rule}; {shown} is shown instead."), each) for each in refused[:most]]
+        instead, ignored = tr("{key} = {text} in this link {rule}; {shown} is shown instead."), tr("{key} = {text} in this link {rule}; it is ignored.")
+        lines = [_sentence(instead if each.shown else ignored, each) for each in refused[:most]]
         if len(refused) > most:
             lines.append(tr("{count} more settings in this link are not used.").format(count=len(refused) - most))
         st.warning("  \n".join(lines))
@@ -346,5 +348,5 @@ def _tell(refused: tuple[Refused, ...], most: int = 4) -> None:
 
 def _sentence(pattern: str, refused: Refused) -> str:
     short = refused.text if len(refused.text) <= 40 else refused.text[:40] + "…"
-    words = {"key": as_text(refused.key), "text": as_text(short), "rule": told(refused.rule), "shown": as_text(refused.shown) or tr("nothing")}
+    words = {"key": as_text(refused.key), "text": as_text(short), "rule": told(refused.rule), "shown": as_text(refused.shown)}
     return pattern.format(**words)

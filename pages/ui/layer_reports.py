@@ -72,7 +72,7 @@ def layer_rows(layers: list[LayerReport]) -> list[dict]:
             tr("crest factor"): row["crest_factor"], tr("kurtosis"): row["kurtosis"], tr("range (binades)"): row["range_binades"],
         })  # fmt: skip
         title = recipe_title(row["recipe"])
-        line |= {f"{title}: dB": row["sqnr_db"], f"{title}: {tr('underflow (%)')}": 100 * row["underflow"], f"{title}: {tr('saturation (%)')}": 100 * row["saturation"]}
+        line |= {tr("{recipe}: {words}").format(recipe=title, words=words): value for words, value in (("dB", row["sqnr_db"]), (tr("underflow (%)"), 100 * row["underflow"]), (tr("saturation (%)"), 100 * row["saturation"]))}
     return list(table.values())
 
 

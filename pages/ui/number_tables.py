@@ -8,7 +8,7 @@ import re
 from fp8core.formats import FORMATS
 from fp8core.grid import FormatSummary, exact_text
 from fp8core.number import NumberReport
-from pages.ui.language import told, tr
+from pages.ui.language import sentences, told, tr
 
 
 def summary_columns(summaries: list[FormatSummary]) -> dict[str, list[str]]:
@@ -44,7 +44,7 @@ def number_columns(reports: tuple[NumberReport, ...]) -> dict[str, list[str]]:
     return {
         tr("format"): [told(FORMATS[r.format].title) if r.format in FORMATS else r.format for r in reports],
         tr("code"): [r.code.hex for r in reports],
-        tr("bits"): [r.code.bits for r in reports],
+        tr("bit pattern"): [r.code.bits for r in reports],
         tr("value"): [exact_text(r.value) for r in reports],
         tr("kind"): [kind_word(r.code.kind) for r in reports],
         tr("error"): [number_or_dash(r.error) for r in reports],
@@ -115,4 +115,4 @@ def sharers(report: NumberReport, rounding: str) -> str:
     if rounding == "stochastic":
         return tr("Every number in **{interval}** can get code {code}, the more likely the closer it is.").format(**words)
     ends = tr("A square bracket and a filled circle mean that the end itself belongs to it, a round bracket and an open circle that it does not.")
-    return tr("Every number in **{interval}** gets code {code}.").format(**words) + " " + ends
+    return sentences(tr("Every number in **{interval}** gets code {code}.").format(**words), ends)

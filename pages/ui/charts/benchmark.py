@@ -110,7 +110,7 @@ def roofline_figure(profile: DeviceProfile, points: Sequence) -> go.Figure:
         symbol = f"{marker['symbol']}-open" if "emulated" in point.how else marker["symbol"]
         figure.add_scatter(
             x=[point.flop_per_byte], y=[point.tflops], name=recipe_title(point.recipe), mode="markers", marker={**marker, "symbol": symbol, "size": 12, "line": {"width": 2, "color": marker["color"]}},
-            hovertemplate=tr("%{x:.3g} FLOP per byte<br>%{y:.4g} TFLOP/s<br>") + f"{tr(point.how)}, {point.operand}<extra>{recipe_title(point.recipe)}</extra>",
+            hovertemplate=tr("%{x:.3g} FLOP per byte<br>%{y:.4g} TFLOP/s<br>") + tr("{how}, {units}").format(how=tr(point.how), units=point.operand) + f"<extra>{recipe_title(point.recipe)}</extra>",
         )  # fmt: skip
     figure.update_layout(height=480)
     figure.update_xaxes(title=tr("arithmetic intensity (FLOP per byte)"), type="log", dtick=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import frame
-from pages.ui.language import language, tr
+from pages.ui.language import language, sentences, tr
 from pages.ui.lessons import LESSONS, STEPS, SUMMARY, exhibits, texts
 from pages.ui.view import View
 
@@ -99,9 +99,11 @@ def _judge(lesson: str, text: texts.Text) -> None:
 def _summary() -> None:
     made, came_true = predictions(), right_ones()
     frame.heading(tr("What you predicted, and what you found"))
-    score = tr("{right} of {made} predictions came true.") if made else tr("You have predicted nothing yet.")
-    waiting = tr("{left} lessons are still without a prediction.") if len(made) < len(LESSONS) else ""
-    st.markdown(f"{score} {waiting}".format(right=len(came_true), made=len(made), left=len(LESSONS) - len(made)))
+    if made:
+        waiting = tr("{left} lessons are still without a prediction.") if len(made) < len(LESSONS) else ""
+        st.markdown(sentences(tr("{right} of {made} predictions came true."), waiting).format(right=len(came_true), made=len(made), left=len(LESSONS) - len(made)))
+    else:
+        st.markdown(tr("You have predicted nothing yet."))
     widths = [3, 2, 2]
     for column, heading in zip(st.columns(widths), (tr("Lesson"), tr("Predicted"), tr("Found")), strict=True):
         column.markdown(f"**{heading}**")

@@ -15,7 +15,7 @@ from fp8core.scaling import ScaleSpec
 from pages.ui import frame, snippets
 from pages.ui import tensor_reports as work
 from pages.ui.charts import directions as charts
-from pages.ui.language import told, tr
+from pages.ui.language import sentences, told, tr
 from pages.ui.number_tables import percent
 from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
@@ -106,11 +106,10 @@ def _flat_and_square(view: View, chosen: Chosen) -> None:
     frame.figure(
         charts.shapes(reports, names),
         "block_shapes",
-        tr(
-            "**What you see:** square blocks usually lie further left: one scale for n² numbers fits each of them less well than one for n. What they buy is that the transpose is quantized to the same numbers, and a fraction of the scales to store. The rule and the scale format are those at the left; two levels are an E4M3 scale per block and an FP32 scale for all, as in NVFP4."
-        )
-        + " "
-        + tr("Measured on {count} numbers.").format(count=f"{chosen.x.numel():,}"),
+        sentences(
+            tr("**What you see:** square blocks usually lie further left: one scale for n² numbers fits each of them less well than one for n. What they buy is that the transpose is quantized to the same numbers, and a fraction of the scales to store. The rule and the scale format are those at the left; two levels are an E4M3 scale per block and an FP32 scale for all, as in NVFP4."),
+            tr("Measured on {count} numbers.").format(count=f"{chosen.x.numel():,}"),
+        ),
     )
     rows = [_row({tr("element"): names[element], "n": side}, recipe, report, differ) for ((side, element, _), recipe), (report, _, differ) in zip(recipes.items(), found.values(), strict=True)]
     frame.table(rows, "block_shapes_compared", height=420)

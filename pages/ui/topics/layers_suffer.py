@@ -45,7 +45,7 @@ def draw(view: View, source: Source) -> None:
             if name != view.layers_chart:
                 frame.in_report(title, partial(draw_all, found, titles), f"layers_{name}")
 
-        frame.heading(f"{as_text(layer.name)}: {' × '.join(map(str, layer.shape))}")
+        frame.heading(tr("{tensor}: {shape}").format(tensor=as_text(layer.name), shape=" × ".join(map(str, layer.shape))))
         with st.columns(2)[0]:
             recipe = frame.control("recipe").recipe
         errors = report_tables.errors(layer.errors[recipe], RECIPES[recipe]) if recipe in layer.errors else []

@@ -118,7 +118,7 @@ def _disagreement(chosen: Chosen, forms: Forms) -> None:
         )
         frame.table(disagreements(chosen, forms), "disagreements", height="content")
         for rule in dict.fromkeys(each.scaling.rule for first in NAMES.values() for each in namesakes(first)):
-            st.markdown(f"- **{as_text(tr(SCALE_RULES[rule].title))}**: {as_text(told(small_print(rule)))}")
+            st.markdown(tr("- **{name}**: {reason}").format(name=as_text(tr(SCALE_RULES[rule].title)), reason=as_text(told(small_print(rule)))))
 
 
 def small_print(rule: str) -> str:
