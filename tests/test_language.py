@@ -141,7 +141,7 @@ REACHES = {
     ("pages/ui/topics/rules.py", "ROUNDINGS[recipe.rounding]"): lambda: {ROUNDINGS[each.rounding] for each in RECIPES.values()},
     ("pages/ui/conformance_reports.py", "kind"): lambda: ("format", "recipe"), ("pages/ui/conformance_reports.py", "r.kind"): lambda: ("format", "recipe"),
     ("pages/ui/conformance_reports.py", "r.status"): lambda: conformance.STATUSES,
-    ("pages/ui/conformance_reports.py", "name.replace('_', ' ')"): lambda: ("implementation", "where", "ours", "theirs", "why", "source", "trusted for"),
+    ("pages/ui/conformance_reports.py", "name.replace('_', ' ')"): lambda: ("implementation", "where", "ours", "theirs", "why", "source", "found here", "installed", "trusted for", "what it is"),
     ("pages/ui/conformance_reports.py", "seen[each].state"): lambda: ("found", "gone"),
     ("pages/ui/layer_reports.py", "row['kind']"): lambda: KINDS, ("pages/ui/readings.py", "words"): lambda: MEANINGS.values(),
     ("pages/ui/charts/scaling.py", "row"): lambda: GRANULARITIES, ("pages/ui/topics/grid.py", "granularity"): lambda: GRANULARITIES,

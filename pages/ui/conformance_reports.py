@@ -126,9 +126,9 @@ def advice() -> str:
     return f"pip install {' '.join(missing)}" if missing else ""
 
 
-def with_sentences(**widths: int) -> dict:
-    """Arguments of a table whose cells hold sentences: columns of these widths, rows of three lines."""
-    return {"row_height": 78, "column_config": {tr(name.replace("_", " ")): st.column_config.TextColumn(width=width) for name, width in widths.items()}}
+def with_sentences(lines: int, **widths: int) -> dict:
+    """Arguments of a table whose cells hold sentences: columns of these widths, together no wider than the page, rows of so many lines."""
+    return {"row_height": 10 + 23 * lines, "column_config": {tr(name.replace("_", " ")): st.column_config.TextColumn(width=width) for name, width in widths.items()}}
 
 
 def _cell(results: list[CheckResult]) -> str:

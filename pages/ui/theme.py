@@ -93,6 +93,7 @@ def stylesheet(grey: str, paper: str) -> str:
 [data-testid="stMultiSelectTagsContainer"] [data-tag], button[kind="primary"] {{ color: {paper}; }}
 [data-testid="stMultiSelectTagsContainer"] [data-tag] * {{ color: inherit; }}
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p {{ color: {grey}; opacity: 1; }}
+[data-testid="stMarkdown"] p code {{ white-space: nowrap; }}
 .st-key-lessons_choices button p {{ font-size: 1.2rem; }}
 [data-testid="stMetricValue"] {{ font-size: 1.7rem; }}
 .st-key-question h2 {{ font-size: 1.25rem; font-weight: 600; padding: 0.25rem 0 0.5rem; }}

@@ -45,7 +45,7 @@ def ranking(rows: Mapping[str, float], colours: Mapping[str, str], notes: Mappin
         "type": "bar", "orientation": "h", "y": names, "x": [rows[name] for name in names], "marker": {"color": [colours[name] for name in names]},
         "text": [f"{rows[name]:.1f} dB{notes[name] and ' · ' + notes[name]}" for name in names], "textposition": "outside", "cliponaxis": False, "textfont": {"size": 14}, "hovertemplate": "%{y}<br>SQNR %{x:.2f} dB<extra></extra>",
     }  # fmt: skip
-    layout = {"height": 130 + 44 * len(names), "showlegend": False, "bargap": 0.25, "xaxis": {"title": tr("SQNR (dB)"), "range": [0, 1.5 * max(rows.values())]}, "yaxis": {"autorange": "reversed", "type": "category", "showgrid": False}}
+    layout = {"height": 130 + 44 * len(names), "showlegend": False, "bargap": 0.25, "xaxis": {"title": tr("SQNR (dB)"), "range": [0, 1.8 * max(rows.values())]}, "yaxis": {"autorange": "reversed", "type": "category", "showgrid": False}}
     return go.Figure([trace], layout)
 
 
