@@ -37,10 +37,11 @@ from fp8core.rules import SCALE_RULES
 from fp8core.samples import SAMPLES
 from fp8core.scaling import GRANULARITIES, SCALE_FORMATS
 from pages.ui import frame, language
+from pages.ui.controls import Choice, Text
 from pages.ui.frame import PAGES
 from pages.ui.language import CATALOGUES, LANGUAGES, told, tr, use_language
 from pages.ui.topics import directions, layers_model, rules
-from pages.ui.view import CONTROLS, Choice, Text
+from pages.ui.view import CONTROLS
 from pages.ui.whole_models import NEEDS_INPUTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -115,7 +116,7 @@ def pages() -> set[str]:
 REACHES = {
     ("app.py", "about.title"): pages, ("app.py", "about.question"): pages,
     ("pages/ui/frame.py", "about.title"): pages, ("pages/ui/frame.py", "about.question"): pages, ("pages/ui/frame.py", "each.title"): pages,
-    ("pages/ui/frame.py", "about.label"): controls, ("pages/ui/frame.py", "about.help"): controls, ("pages/ui/frame.py", "group"): controls,
+    ("pages/ui/widgets.py", "about.label"): controls, ("pages/ui/widgets.py", "about.help"): controls, ("pages/ui/frame.py", "group"): controls,
     ("pages/ui/frame.py", "label"): lambda: {label for _, label, *_ in frame._TABLE_FILES},
     ("pages/ui/accumulations.py", "name"): lambda: ("rms error (%)", "mean error (%)", "largest error (%)"),
     ("pages/ui/accumulations.py", "chosen[e.accumulator].title"): lambda: {each.title for each in ACCUMULATORS.values()} | {"a unit of your own"},

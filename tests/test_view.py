@@ -10,7 +10,8 @@ from fp8core.formats import FORMATS
 from fp8core.models import load_weights
 from fp8core.recipes import RECIPES
 from fp8core.samples import SAMPLES
-from pages.ui.view import CONTROLS, Choice, Choices, View, heeded, sources
+from pages.ui.controls import Choice, Choices
+from pages.ui.view import CONTROLS, View, heeded, sources
 
 
 def legal_values(control):
