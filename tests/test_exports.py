@@ -121,9 +121,9 @@ def test_notes_keep_their_emphasis_and_lose_their_escapes():
 
 
 def test_prose_becomes_paragraphs_lists_tables_and_formulas():
-    text = "**Why?**\n\nAs *ulp* $448 = 1.75 \\cdot 2^{8}$ <b>.\n\n1. one\n2. `two`\n\n| | SQNR |\n|---|---|\n| a | 3 dB |"
+    text = "#### What?\n\n- *a*\n- 2\n\n**Why?**\n\nAs *ulp* $448 = 1.75 \\cdot 2^{8}$ <b>.\n\n1. one\n2. `two`\n\n| | SQNR |\n|---|---|\n| a | 3 dB |"
     made = Sheet("t", "", "", "", [Part(Prose(text))]).document().decode()
-    assert "<p><strong>Why?</strong></p><p>As <em>ulp</em> 448 = 1.75 · 2<sup>8</sup> &lt;b&gt;.</p><ol><li>one</li><li><code>two</code></li></ol>" in made
+    assert "<h3>What?</h3><ul><li><em>a</em></li><li>2</li></ul><p><strong>Why?</strong></p><p>As <em>ulp</em> 448 = 1.75 · 2<sup>8</sup> &lt;b&gt;.</p><ol><li>one</li><li><code>two</code></li></ol>" in made
     assert "<tr><td></td><td>SQNR</td></tr><tr><td>a</td><td>3 dB</td></tr>" in made
 
 

@@ -143,6 +143,7 @@ def test_words_and_formulas():
     assert formula("+∞") == r"$+\infty$"
     assert value_text(explain("0.1", "float32").value) == "0.100000001"
     assert percent(math.nan) == "–"
+    assert [percent(share) for share in (1.0, 0.9999, 0.4123, 1 / 3e4, 1e-9, 0.0, 18.53)] == ["100 %", "> 99.9 %", "41.2 %", "0.00333 %", "< 0.001 %", "0 %", "1853 %"]
     assert "(464, +∞]" in sharers(explain("0x7F", "e4m3fn", overflow="ieee"), "half_even")
     assert "no number is rounded" in sharers(explain("0x7C", "e5m2"), "half_even")
 

@@ -85,11 +85,7 @@ def number_or_dash(number: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in per cent with three digits and never a power of ten, next to none and nearly all told from none and all; a dash for NaN.
-
-    >>> [percent(share) for share in (1.0, 0.9999, 0.4123, 1 / 3e4, 1e-9, 0.0, 18.53)]
-    ['100 %', '> 99.9 %', '41.2 %', '0.00333 %', '< 0.001 %', '0 %', '1853 %']
-    """
+    """A share in per cent with three digits and never a power of ten, next to none and nearly all told from none and all; a dash for NaN."""
     value = 100 * share
     if math.isnan(share):
         return "–"
