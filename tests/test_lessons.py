@@ -114,7 +114,7 @@ def test_predict_reveal_explain(lesson, language, monkeypatch, shown):
     assert [button.label for button in choices(app)] == list(text.choices) and not chosen(app)
     assert text.question.format(**numbers) in written(app) and not app.get("plotly_chart")
     choices(app)[right].click().run()
-    assert chosen(app) == [text.choices[right]]
+    assert chosen(app) == [text.choices[right]] and f"You predict: **{text.choices[right]}**" in written(app)
     app.button(key="lessons_show").click().run()
     assert not app.exception and not choices(app)
     assert view_of(app).lesson_step == STEPS[1]

@@ -55,10 +55,11 @@ def _navigate(view: View) -> None:
 
 def _predict(lesson: str, text: texts.Text, exhibit: exhibits.Exhibit) -> None:
     frame.say("#### " + text.question.format(**exhibit.numbers))
-    st.markdown(tr("What do you predict?"))
+    predicted = predictions().get(lesson)
+    st.markdown(tr("What do you predict?") if predicted is None else tr("You predict: **{choice}**").format(choice=text.choices[predicted]))  # a screen reader does not see the marks
     with st.container(key="lessons_choices", gap="xxsmall"):  # buttons, as a radio takes the arrow keys for itself
         for place, choice in enumerate(text.choices):
-            mark = "checked" if predictions().get(lesson) == place else "unchecked"
+            mark = "checked" if predicted == place else "unchecked"
             st.button(choice, key=f"prediction_{place}", icon=f":material/radio_button_{mark}:", type="tertiary", on_click=_remember, args=(lesson, place))
     st.button(tr("Show what happens"), key="lessons_show", type="primary", on_click=_go, args=(lesson, REVEAL))
 
