@@ -23,10 +23,10 @@ else:
 
 frame.heading(tr("Known differences"))
 st.caption(tr("Where ours is not what another implementation gives, and is meant not to be. Each has a region, and only what differs there in the way described is left out of the count; a difference that has gone is reported as gone."))
-frame.table(reports.divergence_rows(results), "conformance_differences", **reports.sentences(implementation=110, where=230, ours=180, theirs=220, why=240, source=240))
+frame.table(reports.divergence_rows(results), "conformance_differences", **reports.with_sentences(lines=4, implementation=105, where=160, ours=125, theirs=150, why=190, source=155, found_here=100))
 
 frame.heading(tr("Implementations"))
-frame.table(reports.oracle_rows(), "conformance_oracles", column_config=reports.sentences(trusted_for=480)["column_config"])
+frame.table(reports.oracle_rows(), "conformance_oracles", height="content", **reports.with_sentences(lines=3, implementation=135, installed=95, trusted_for=400, what_it_is=230))
 if advice := reports.advice():
     st.info(tr("Some are not installed here. None is needed to run anything else; to compare with them too:"))
     st.code(advice, language="bash")

@@ -25,11 +25,11 @@ report_tables.headline(chosen, recipe)
 
 left, right = st.columns(2)
 with left:
-    st.markdown(f"**{tr('As it is')}**")
+    frame.say(f"**{tr('The tensor as it is')}**")
     picture = charts.histogram(work.by_binade(chosen, bare, scaled=False), recipe.fmt, axis=tr("|x|"))
     frame.figure(picture, "before", tr("**What you see:** one bar per doubling of the magnitude, over the range of the format without any scale. Numbers left of the range become zero, numbers right of it are clipped."))
 with right:
-    st.markdown(f"**{tr('Divided by its scale')}**" if recipe.scaling else f"**{tr('No scale is used')}**")
+    frame.say(f"**{tr('The tensor divided by its scale')}**" if recipe.scaling else f"**{tr('No scale is used')}**")
     picture = charts.selectable(charts.histogram(work.by_binade(chosen, recipe, scaled=True), recipe.fmt, axis=tr("|x| / scale"), span=parse_span(view.span)))
     frame.figure(picture, "after", tr("**What you see:** the same numbers, each divided by the scale of its block. A good scale moves the largest to the right end of the range, so that as few as possible fall out at the left."), on_select=partial(brushing.take, "after"), **brushing.SELECTABLE)
 part = brushing.draw(view, chosen, recipe)

@@ -51,7 +51,7 @@ small = [s for s in spacings if parse_format(s.name).bits <= 8]
 cells = tr("Each cell is one code: its row gives the leading bits, its column the last four. Orange is positive, blue negative, deeper is larger. Point at a cell for its arithmetic.")
 for tab, s in zip(st.tabs([told(s.title) for s in small]) if small else [], small, strict=True):
     with tab:
-        frame.figure(charts.code_figure(code_table(s.name), frame.is_dark()), f"codes_{s.name}", f"**{s.title}.** {cells}")
+        frame.figure(charts.code_figure(code_table(s.name), frame.is_dark()), f"codes_{s.name}", tr("**{format}.** {cells}").format(format=told(s.title), cells=cells))
 if len(small) < len(spacings):
     st.caption(tr("Codes are listed for formats of at most 8 bits; these have more: {formats}.").format(formats=", ".join(told(s.title) for s in spacings if s not in small)))
 

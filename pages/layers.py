@@ -4,7 +4,7 @@ import streamlit as st
 
 from fp8core.checkpoints import CheckpointError
 from pages.ui import frame, layer_sources, topics
-from pages.ui.language import told, tr
+from pages.ui.language import sentences, told, tr
 from pages.ui.upload import as_text, uploaded_checkpoint
 
 view = frame.page(__file__, *layer_sources.controls())
@@ -14,4 +14,4 @@ try:
     view = frame.control("layers_topic")
     topics.LAYERS[view.layers_topic].draw(view, source)
 except CheckpointError as error:
-    st.error(tr("This file cannot be read to its end.") + " " + as_text(told(error)))
+    st.error(sentences(tr("This file cannot be read to its end."), as_text(told(error))))

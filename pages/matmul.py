@@ -25,6 +25,7 @@ with right:
 frame.heading(tr("By recipe, at K = {k}").format(k=k))
 if k < view.inner:
     st.caption(tr("This tensor has {k} columns only.").format(k=k))
+frame.flowing_metrics(products.headline(at_inner))
 frame.table(products.table(at_inner), "products", column_config=products.columns())
 
 frame.heading(tr("One loud column"))

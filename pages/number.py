@@ -54,7 +54,7 @@ if any(r.relative_error > 0 for r in reports):
     frame.figure(charts.errors_figure(reports), "errors", tr("The shorter the bar, the closer the format comes. 100 % means that nothing of the number is left, or that it is far beyond the largest value."))
 else:
     st.info(tr("No format has a relative error to draw here: each holds this number exactly, or it is zero, infinite or not a number."))
-frame.table(number_columns(reports), "number_in_every_format", height=520, column_config={tr("bits"): st.column_config.TextColumn(width=270), tr("kind"): st.column_config.TextColumn(width=95)})
+frame.table(number_columns(reports), "number_in_every_format", height=520, column_config={tr("bit pattern"): st.column_config.TextColumn(width=270), tr("kind"): st.column_config.TextColumn(width=95)})
 frame.explain(
     tr("How does a number get its code?"),
     tr(

@@ -3,8 +3,9 @@
 from benchmarks.pages import AGAIN, OPENED, another, can_change, places, walk
 
 from pages.ui import cached
+from pages.ui.controls import Text
 from pages.ui.frame import PAGES
-from pages.ui.view import CONTROLS, Text
+from pages.ui.view import CONTROLS
 
 SIZE = 65_536
 

@@ -11,7 +11,8 @@ from coloraide import Color
 from opened import NAMES, STATES, figures, opened
 
 from pages.ui import theme
-from pages.ui.charts import conformance, distributions
+from pages.ui.charts import conformance, distributions, formats
+from pages.ui.charts.cells import written
 
 # Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", IEEE TVCG 15(6), 2009, severity 1.0, for linear RGB.
 VISIONS = {
@@ -104,6 +105,23 @@ def test_the_scale_of_colours_goes_from_dark_to_light(vision):
 def test_the_ends_of_the_diverging_scale_differ(vision):
     low, high = (Color("srgb", [part / 255 for part in plotly.colors.unlabel_rgb(rgb)]).to_string(hex=True) for rgb in plotly.colors.sample_colorscale(theme.DIVERGING, [0.15, 0.85], colortype="rgb"))
     assert distance(low, high, [VISIONS[vision]]) >= APART
+
+
+@pytest.mark.parametrize(("path", "query"), STATES, ids=NAMES)
+def test_words_in_tables_of_colours_are_not_left_to_plotly(path, query):
+    """Its own choice between #444 and white has a contrast of 2.6 on the green in the middle of the scale."""
+    assert not [trace["texttemplate"] for figure in figures(opened(path, query)) for trace in figure["data"] if trace["type"] == "heatmap" and "texttemplate" in trace]
+
+
+@pytest.mark.parametrize("scale", [theme.SEQUENTIAL, theme.DIVERGING, "Cividis", *formats._SHADES.values()], ids=str)
+def test_words_stand_out_on_every_colour_of_a_scale(scale):
+    places = np.linspace(0, 1, 101)
+    cells, words = written({"z": [places, np.full(101, np.nan)], "text": [["x"] * 101, [""] * 101], "colorscale": scale, "zmin": 0, "zmax": 1})
+    drawn = scale if isinstance(scale, str) else [[stop, "rgb({}, {}, {})".format(*plotly.colors.hex_to_rgb(colour))] for stop, colour in scale]
+    below = plotly.colors.sample_colorscale(drawn, places, colortype="rgb")
+    assert cells["type"] == "heatmap" and list(words["x"]) == list(range(101)) and set(words["y"]) == {0}
+    for text, rgb in zip(words["textfont"]["color"], below, strict=True):
+        assert Color(text).contrast(Color("srgb", [part / 255 for part in plotly.colors.unlabel_rgb(rgb)]), method="wcag21") >= 4.5
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])

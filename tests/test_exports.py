@@ -14,9 +14,10 @@ import pytest
 from pyarrow import parquet as arrow_parquet
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import exports, language, theme
-from pages.ui.exports import Part, Sheet
+from pages.ui import exports, language, markdown, theme
+from pages.ui.exports import Part, Prose, Sheet
 from pages.ui.frame import PAGES
+from pages.ui.lessons import LESSONS, exhibits, texts
 from pages.ui.upload import as_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,14 +74,20 @@ def test_empty_tables_have_files():
     assert exports.csv(pd.DataFrame()).strip() == b"\xef\xbb\xbf"
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_as_a_file_has_every_figure_and_table(path):
+def shared(path: str, **query: str) -> AppTest:
+    """A page with the place for sharing open."""
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=180).run()
-    app.query_params.update({"size": "65536", "model": "digits", "recipes": "int8_tensor,mxfp4", "inner": "64"})
+    app.query_params.update(query)
     (app if path == "app.py" else app.switch_page(path)).run()
     app.session_state["share_open"] = True
     app.run()
     assert not app.exception
+    return app
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_as_a_file_has_every_figure_and_table(path):
+    app = shared(path, size="65536", model="digits", recipes="int8_tensor,mxfp4", inner="64")
     sheet = app.session_state["sharing_sheet"]
     text = sheet.document().decode()
     read = Reader(text)
@@ -111,6 +118,37 @@ def test_strangers_texts_are_escaped():
 def test_notes_keep_their_emphasis_and_lose_their_escapes():
     text = Sheet("t", "", "", "", [Part(pd.DataFrame({"a": [1.0]}), note=r"**What you see:** `x` in hidden\.0\.weight \<b\> & more")]).document().decode()
     assert "<strong>What you see:</strong> <code>x</code> in hidden.0.weight &lt;b&gt; &amp; more" in text
+
+
+def test_prose_becomes_paragraphs_lists_tables_and_formulas():
+    text = "#### What?\n\n- *a*\n- 2\n\n**Why?**\n\nAs *ulp* $448 = 1.75 \\cdot 2^{8}$ <b>.\n\n1. one\n2. `two`\n\n| | SQNR |\n|---|---|\n| a | 3 dB |"
+    made = Sheet("t", "", "", "", [Part(Prose(text))]).document().decode()
+    assert "<h3>What?</h3><ul><li><em>a</em></li><li>2</li></ul><p><strong>Why?</strong></p><p>As <em>ulp</em> 448 = 1.75 · 2<sup>8</sup> &lt;b&gt;.</p><ol><li>one</li><li><code>two</code></li></ol>" in made
+    assert "<tr><td></td><td>SQNR</td></tr><tr><td>a</td><td>3 dB</td></tr>" in made
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_lesson_as_a_file_has_its_text(lesson):
+    app = shared("pages/lessons.py", lesson=lesson, lesson_step="reveal", language="zh")
+    made = app.session_state["sharing_sheet"].document().decode()
+    language.use_language("zh")
+    text, numbers = texts.read(lesson, "zh"), exhibits.show(lesson).numbers
+    language.use_language("en")
+    parts = [part.format(**numbers) for part in (text.question, text.reveal, text.explain, *text.captions)]
+    assert all(markdown.blocks(part) in made or markdown.inline(part) in made for part in (*parts[:2], *parts[3:])) and markdown.blocks(parts[2])[-40:] in made
+    assert not re.search(r"\*\*|\\cdot|\$", re.sub(r"<script.*?</script>", "", made, flags=re.DOTALL))
+
+
+def test_the_selection_is_in_the_file():
+    app = shared("pages/distributions.py", size="65536", span="2^3..2^6")
+    assert "<p>Selected: 2^3 ≤ |x| / scale &lt; 2^6" in app.session_state["sharing_sheet"].document().decode()
+
+
+def test_yes_and_no_are_words():
+    language.use_language("zh")
+    text = Sheet("t", "", "", "", [Part(pd.DataFrame({"a": [True, False]}))]).document().decode()
+    language.use_language("en")
+    assert re.findall("<td>(.*?)</td>", text) == ["是", "否"]
 
 
 def test_numbers_are_written_as_the_page_shows_them():

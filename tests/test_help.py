@@ -12,7 +12,10 @@ from opened import NAMES, STATES, opened
 import fp8core as fp8
 from fp8core.anatomy import loudest
 from fp8core.distributions import distribution
+from fp8core.gemm.error import error_growth, random_pair
 from fp8core.grid import spacing
+from fp8core.layers.blocks import scales_of
+from fp8core.layers.moments import statistics
 from fp8core.number import explain
 from fp8core.samples import make_sample
 from pages.ui import arithmetic
@@ -84,6 +87,34 @@ def test_why_nothing_is_lost_or_rated():
     exact, zeros = (fp8.measure(x, fp8.quantize(x, "tensor_e4m3")) for x in ([1.0, 2.0], [0.0]))
     assert "Nothing was lost" in arithmetic.sqnr(exact)[1]
     assert arithmetic.sqnr(zeros) == ()
+
+
+def test_one_block_is_not_called_blocks(loud):
+    lines = [arithmetic.bits(fp8.measure(loud, fp8.quantize(loud, name)), fp8.RECIPES[name], tuple(loud.shape))[1] for name in ("tensor_e4m3", "mxfp8_e4m3")]
+    assert lines == ["1 block of 256 × 256 numbers, with a scale of 32 bits.", "2,048 blocks of at most 1 × 32 numbers, with a scale of 8 bits each."]
+
+
+def test_why_a_product_and_a_layer(loud):
+    a, b = random_pair(64, 64, 256)
+    found, = error_growth(a, b, ["tensor_e4m3"], [256])
+    sizes, quotient, factors = arithmetic.product(found)
+    assert f"{found.rms:.6g}" in sizes and quotient.endswith(f"**{20 * np.log10(found.rms / found.rms_error):.2f} dB**") and quotient.endswith(f"**{found.sqnr_db:.2f} dB**")
+    sum_of_shares = 10 ** (-found.sqnr_a_db / 10) + 10 ** (-found.sqnr_b_db / 10)
+    assert f"add up to {sum_of_shares:.3g}, and that is {-10 * np.log10(sum_of_shares):.2f} dB." in factors
+    x, seen = np.abs(loud.double().numpy()), statistics(loud)
+    assert arithmetic.crest_factor(seen) == (f"amax / rms = {x.max():.6g} / {np.sqrt((x**2).mean()):.6g} = **{x.max() / np.sqrt((x**2).mean()):.6g}**",)
+    assert arithmetic.binades(seen) == (f"log₂({x.max():.6g} / {x[x > 0].min():.6g}) = **{np.log2(x.max() / x[x > 0].min()):.6g}**",)
+    scales = np.asarray(fp8.quantize(loud, "mxfp8_e4m3").scale, dtype=np.float64)
+    text, = arithmetic.spread(scales_of(fp8.quantize(loud, "mxfp8_e4m3")))
+    assert [float(each) for each in re.findall(r"\d[\d.e+-]*", text)] == pytest.approx([scales.std(), scales.mean(), scales.std() / scales.mean()], rel=1e-4)
+
+
+@pytest.mark.parametrize(("path", "wanted"), [
+    ("pages/matmul.py", ("20 · log₁₀(", "noise shares of")), ("pages/layers.py", ("Σx² = ", "numbers were not zero and became zero", "amax / rms = ", "log₂(")), ("pages/scaling.py", ("Σx² = ", "amax, the largest")),
+])  # fmt: skip
+def test_numbers_open_their_arithmetic(path, wanted):
+    said = "\n".join(each.value for each in opened(path, ()).markdown)
+    assert [words for words in wanted if words not in said] == []
 
 
 @pytest.mark.parametrize("recipe", ["mxfp8_e4m3", "nvfp4", "tensor_e4m3", "nf4_64", "te_nvfp4_rht"])

@@ -37,10 +37,11 @@ from fp8core.rules import SCALE_RULES
 from fp8core.samples import SAMPLES
 from fp8core.scaling import GRANULARITIES, SCALE_FORMATS
 from pages.ui import frame, language
+from pages.ui.controls import Choice, Text
 from pages.ui.frame import PAGES
 from pages.ui.language import CATALOGUES, LANGUAGES, told, tr, use_language
 from pages.ui.topics import directions, layers_model, rules
-from pages.ui.view import CONTROLS, Choice, Text
+from pages.ui.view import CONTROLS
 from pages.ui.whole_models import NEEDS_INPUTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -115,7 +116,7 @@ def pages() -> set[str]:
 REACHES = {
     ("app.py", "about.title"): pages, ("app.py", "about.question"): pages,
     ("pages/ui/frame.py", "about.title"): pages, ("pages/ui/frame.py", "about.question"): pages, ("pages/ui/frame.py", "each.title"): pages,
-    ("pages/ui/frame.py", "about.label"): controls, ("pages/ui/frame.py", "about.help"): controls, ("pages/ui/frame.py", "group"): controls,
+    ("pages/ui/widgets.py", "about.label"): controls, ("pages/ui/widgets.py", "about.help"): controls, ("pages/ui/frame.py", "group"): controls,
     ("pages/ui/frame.py", "label"): lambda: {label for _, label, *_ in frame._TABLE_FILES},
     ("pages/ui/accumulations.py", "name"): lambda: ("rms error (%)", "mean error (%)", "largest error (%)"),
     ("pages/ui/accumulations.py", "chosen[e.accumulator].title"): lambda: {each.title for each in ACCUMULATORS.values()} | {"a unit of your own"},
@@ -141,7 +142,7 @@ REACHES = {
     ("pages/ui/topics/rules.py", "ROUNDINGS[recipe.rounding]"): lambda: {ROUNDINGS[each.rounding] for each in RECIPES.values()},
     ("pages/ui/conformance_reports.py", "kind"): lambda: ("format", "recipe"), ("pages/ui/conformance_reports.py", "r.kind"): lambda: ("format", "recipe"),
     ("pages/ui/conformance_reports.py", "r.status"): lambda: conformance.STATUSES,
-    ("pages/ui/conformance_reports.py", "name.replace('_', ' ')"): lambda: ("implementation", "where", "ours", "theirs", "why", "source", "trusted for"),
+    ("pages/ui/conformance_reports.py", "name.replace('_', ' ')"): lambda: ("implementation", "where", "ours", "theirs", "why", "source", "found here", "installed", "trusted for", "what it is"),
     ("pages/ui/conformance_reports.py", "seen[each].state"): lambda: ("found", "gone"),
     ("pages/ui/layer_reports.py", "row['kind']"): lambda: KINDS, ("pages/ui/readings.py", "words"): lambda: MEANINGS.values(),
     ("pages/ui/charts/scaling.py", "row"): lambda: GRANULARITIES, ("pages/ui/topics/grid.py", "granularity"): lambda: GRANULARITIES,
@@ -162,6 +163,9 @@ def registered() -> set[str]:
     found |= {words for each in (*conformance.FORMAT_DIVERGENCES, *conformance.RECIPE_DIVERGENCES) for words in (each.where, each.ours, each.theirs, each.reason, each.source)}
     found |= {words for each in conformance.ORACLES.values() for words in (each.trusted_for, each.source, each.advice)} | set(conformance.ASPECTS)
     return found - {""}
+
+
+HALF_WIDTH = re.compile(r"[\u4e00-\u9fff][*]*[:;,?!] |[。：；，] ?[*]* [\u4e00-\u9fff]|您")  # marks of English prose within Chinese, and the polite form that the rest does not use
 
 
 def english_in(text: str) -> bool:
@@ -231,6 +235,12 @@ def test_bold_begins_and_ends_where_markdown_sees_it():
     hidden = r"\w\*\*[^\w\s*{`][^*]*\*\*|\*\*[^*]*[^\w\s*}`]\*\*\w"
     parts = [(before[-1:] + "**" + bold + "**" + after[:1]) for chinese in CHINESE.values() for before, bold, after in zip(*(iter(chinese.split("**")[at::2]) for at in (0, 1, 2)), strict=False)]
     assert parts and not [part for part in parts if re.fullmatch(hidden, part)]
+
+
+def test_sentences_are_joined_as_their_language_does():
+    assert language.sentences("One.", "", "Two.") == "One. Two."
+    use_language("zh")
+    assert language.sentences("一。", "", "二。") == "一。二。"
 
 
 def test_a_language_is_chosen_for_one_run_alone():
@@ -382,6 +392,7 @@ def test_a_page_in_chinese_has_no_english_in_it(path):
         texts = {part for text in shown(app._tree) for part in (text, *re.split(r"<br>|\n", text))}
         assert sorted(texts & known) == []
         assert sorted(text for text in texts if english_in(text)) == []
+        assert sorted(text for text in texts if HALF_WIDTH.search(text)) == []
         titles.add(app.title[0].value)
     assert titles == {told_in_chinese(PAGES[path].heading or PAGES[path].title)}
     app.button_group(key="language").set_value("en").run()

@@ -46,7 +46,7 @@ def test_the_core_never_draws(path):
     assert not packages(path) & {"streamlit", "plotly", "pages", "app"}
 
 
-@pytest.mark.parametrize("path", [*CHARTS, *(ROOT / "pages/ui" / name for name in ("theme.py", "view.py", "language.py"))], ids=relative)
+@pytest.mark.parametrize("path", [*CHARTS, *(ROOT / "pages/ui" / name for name in ("theme.py", "view.py", "controls.py", "language.py", "markdown.py", "exports.py"))], ids=relative)
 def test_streamlit_stays_out_of_charts_theme_view_and_language(path):
     assert "streamlit" not in packages(path)
     assert not imports(path) & {"pages.ui.frame", "pages.ui.cached", "pages.ui.upload"}

@@ -14,7 +14,7 @@ from fp8core.bench import load, recorded_runs
 from fp8core.calibration import DelayedScaling, make_steps, simulate
 from fp8core.gemm.accumulate import accumulation_growth
 from fp8core.gemm.error import random_pair
-from fp8core.metrics import measure
+from fp8core.metrics import measure, sqnr_db
 from fp8core.samples import make_sample
 from pages.ui.frame import PAGES
 from pages.ui.lessons import LESSONS, STEPS, SUMMARY, exhibits, texts, tour
@@ -24,6 +24,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 LANGUAGES = ("en", "zh")
 PATH = "pages/lessons.py"
 TEMPLATES = ("question", "reveal", "explain", "task")
+NAMES = [f"prediction_{place}" for place in range(4)]
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,15 @@ def places(template: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(template) if name is not None}
 
 
+def choices(app) -> list:
+    """The buttons of a question; none where it is not asked."""
+    return [button for button in app.button if button.key in NAMES]
+
+
+def chosen(app) -> list[str]:
+    return [button.label for button in choices(app) if button.icon == ":material/radio_button_checked:"]
+
+
 def written(app) -> str:
     return "\n".join(each.value for kind in (app.markdown, app.subheader, app.info, app.success) for each in kind)
 
@@ -49,8 +59,9 @@ def test_texts_of_both_languages_match_each_other_and_the_exhibit(lesson, shown)
     assert len(english.choices) == len(chinese.choices) >= 3
     for text in (english, chinese):
         assert len(set(text.choices)) == len(text.choices)
-        used = set().union(*(places(getattr(text, part)) for part in TEMPLATES))
+        used = set().union(*(places(getattr(text, part)) for part in TEMPLATES), *map(places, text.captions))
         assert used == set(shown[lesson].numbers)
+        assert len(text.captions) == len(shown[lesson].figures) and not {text.title, ""} & set(text.captions)
         assert not any(places(words) for words in (text.title, text.link, *text.choices))
         assert not re.search(r"\d\s*(dB|%|ms|倍|times)", text.reveal + text.explain), "a result is computed, never typed"
     for part in TEMPLATES:
@@ -63,7 +74,7 @@ def test_every_file_belongs_to_a_lesson():
     assert {path.name for path in folder.glob("*.md")} == {f"{lesson}.{language}.md" for lesson in LESSONS for language in LANGUAGES}
 
 
-@pytest.mark.parametrize("broken", ["", "no title\n\n## Predict\nq\n\n- a\n\n## Reveal\nr\n\n## Explain\ne\n\n## Try\nt", "# t\n\n## Predict\nq\n\n## Explain\ne\n\n## Reveal\nr\n\n## Try\nt", "# t\n\n## Predict\nq\n\n## Reveal\n\n## Explain\ne\n\n## Try\nt"])
+@pytest.mark.parametrize("broken", ["", "no title\n\n## Predict\nq\n\n- a\n\n## Reveal\nr\n\n## Figures\n- f\n\n## Explain\ne\n\n## Try\nt", "# t\n\n## Predict\nq\n\n## Explain\ne\n\n## Figures\n- f\n\n## Reveal\nr\n\n## Try\nt", "# t\n\n## Predict\nq\n\n## Reveal\n\n## Figures\n- f\n\n## Explain\ne\n\n## Try\nt"])
 def test_a_file_without_its_sections_is_refused(tmp_path, monkeypatch, broken):
     (tmp_path / "broken.en.md").write_text(broken, encoding="utf-8")
     monkeypatch.setattr(texts, "__file__", str(tmp_path / "texts.py"))
@@ -97,18 +108,22 @@ def test_every_exhibit_is_used():
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_predict_reveal_explain(lesson, language, monkeypatch, shown):
     monkeypatch.setattr(tour, "language", lambda: language)  # whatever the page itself speaks
+    monkeypatch.setattr(tour, "_exhibit", lambda lesson, language: shown[lesson])  # so that the cache keeps no exhibit of one language under another
     text, numbers, right = texts.read(lesson, language), shown[lesson].numbers, LESSONS[lesson].right
     app = open_lesson(lesson)
-    assert app.radio[0].options == list(text.choices) and app.radio[0].value is None
+    assert [button.label for button in choices(app)] == list(text.choices) and not chosen(app)
     assert text.question.format(**numbers) in written(app) and not app.get("plotly_chart")
-    app.radio[0].set_value(right)
+    choices(app)[right].click().run()
+    assert chosen(app) == [text.choices[right]] and f"You predict: **{text.choices[right]}**" in written(app)
     app.button(key="lessons_show").click().run()
-    assert not app.exception and not app.radio
+    assert not app.exception and not choices(app)
     assert view_of(app).lesson_step == STEPS[1]
     assert len(app.get("plotly_chart")) == len(shown[lesson].figures)
     told = written(app)
     for part in TEMPLATES:
         assert getattr(text, part).format(**numbers) in told
+    captions = [caption.value for caption in app.main.caption]
+    assert all(any(caption.format(**numbers) in drawn for drawn in captions) for caption in text.captions)
     assert text.choices[right] in app.success[0].value and not app.info
     link = app.main.get("page_link")[0].proto
     assert link.label == text.link and f"lesson={lesson}" in link.query_string
@@ -116,25 +131,25 @@ def test_predict_reveal_explain(lesson, language, monkeypatch, shown):
 
 def test_a_wrong_prediction_is_not_told_off_and_can_be_changed():
     app = open_lesson("outlier")
-    app.radio[0].set_value(0).run()
+    choices(app)[0].click().run()
     app.button(key="lessons_show").click().run()
-    choices = texts.read("outlier", "en").choices
-    assert choices[0] in app.info[0].value and choices[3] in app.info[0].value and not app.success
+    words = texts.read("outlier", "en").choices
+    assert words[0] in app.info[0].value and words[3] in app.info[0].value and not app.success
     app.button(key="lessons_previous").click().run()
-    assert app.radio[0].value == 0
-    app.radio[0].set_value(3).run()
+    assert chosen(app) == [texts.read("outlier", "en").choices[0]]
+    choices(app)[3].click().run()
     app.button(key="lessons_next").click().run()
     assert app.success and not app.info
 
 
 def test_predictions_survive_other_pages_and_are_summed_up():
     app = open_lesson("ulp")
-    app.radio[0].set_value(1).run()
+    choices(app)[1].click().run()
     click_menu(app, "pages/formats.py")
     click_menu(app, PATH)
-    assert app.radio[0].value == 1 and view_of(app).lesson == "ulp"
+    assert chosen(app) == [texts.read("ulp", "en").choices[1]] and view_of(app).lesson == "ulp"
     app.selectbox(key="lessons_menu").set_value("delayed").run()
-    app.radio[0].set_value(0).run()
+    choices(app)[0].click().run()
     app.selectbox(key="lessons_menu").set_value(SUMMARY).run()
     assert not app.exception
     told = written(app)
@@ -154,7 +169,7 @@ def test_choosing_another_lesson_never_gives_its_answer_away():
     app = open_lesson("eight_bits", STEPS[1])
     app.selectbox(key="lessons_menu").set_value("vanishing").run()
     assert (view_of(app).lesson, view_of(app).lesson_step) == ("vanishing", STEPS[0])
-    assert app.radio
+    assert choices(app)
 
 
 def test_next_goes_through_everything_and_back():
@@ -178,7 +193,8 @@ def test_a_hostile_lesson_in_a_link_opens_the_first_one_and_says_so(hostile):
 
 
 def test_the_summary_opens_at_any_step_and_a_link_keeps_the_rest_of_the_view():
-    assert "You have predicted nothing yet." in written(open_lesson(SUMMARY, STEPS[1]))
+    told = written(open_lesson(SUMMARY, STEPS[1]))
+    assert "You have predicted nothing yet." in told and "without a prediction" not in told
     query = CHANGED.to_query() | {"lesson": "ue8m0"}
     assert view_of(open_page(PATH, query)).source == CHANGED.source
 
@@ -206,11 +222,20 @@ def test_eight_bits(shown):
     assert n["other_inside"] == 1
 
 
+def test_eight_bits_are_drawn_on_the_axis_that_the_text_speaks_of(shown):
+    figure = shown["eight_bits"].figures[0]
+    assert [max(trace.x) for trace in figure.data] == [448, 448] and min(figure.data[0].x) == -448
+    low, high = (float(figure.layout.shapes[0][end]) for end in ("x0", "x1"))
+    assert (low, high) == (-1, 1) and sum(low <= x <= high for x in figure.data[0].x) == shown["eight_bits"].numbers["inside"]
+    assert ["253 values" in name for name in figure.layout.yaxis.ticktext] == [True, False]
+
+
 def test_e4m3_against_e5m2(shown):
     first, second = (fp8.parse_format(name) for name in ("e4m3fn", "e5m2"))
     n = shown["e4m3_e5m2"].numbers
     assert n["ratio"] == second.max / first.max == 128
     assert f"{n['ratio']:g} times" == texts.read("e4m3_e5m2", "en").choices[LESSONS["e4m3_e5m2"].right]
+    assert n["wide_binades"] == 261, "exponents from -133 to 127"
     assert (n["first_per_binade"], n["second_per_binade"], n["first_precision"], n["second_precision"]) == (8, 4, 6.25, 12.5)
 
 
@@ -244,7 +269,12 @@ def test_one_outlier(shown):
         left = fp8.quantize(planted, name).dequantize()[others]
         assert share == pytest.approx(100 * float((left == 0).double().mean()))
     assert n["int_zero"] > 95 and n["float_zero"] < 1 and abs(n["float_db"] - 31.5) < 0.5 and LESSONS["outlier"].right == 3
-    assert n["block_db"] > 25 and n["float_falls"] > 10_000
+    def sqnr(factor):
+        planted = make_sample("normal", (exhibits.SIDE, exhibits.SIDE), outlier=factor)
+        return sqnr_db(x[x == planted], fp8.quantize(planted, "tensor_e4m3").dequantize()[x == planted])
+
+    assert sqnr(n["float_falls"]) < sqnr(1) - n["fall"] < sqnr(n["float_falls"] / 3), "the size before it, a third, has lost less"
+    assert n["block_db"] > 25
 
 
 def test_granularity(shown):
@@ -272,6 +302,10 @@ def test_scale_rules_change_places(shown):
     n = shown["mx_rules"].numbers
     assert (n["first_ceil"], n["second_ceil"], n["second_even"]) == (found["e4m3fn"]["ceil"], found["e2m1fn"]["ceil"], found["e2m1fn"]["even"]) and LESSONS["mx_rules"].right == 0
     assert n["rules"] == 5, "the titles say five"
+    bars, curves = shown["mx_rules"].figures
+    assert [trace.name for trace in curves.data] == list(bars.data[0].x) == list(rules), "a rule has one name in both figures"
+    most = {trace.name: np.log2(max(trace.y)) for trace in curves.data}
+    assert n["ceil_unused"] == pytest.approx(1.6, abs=0.05) and most["ceil"] - most["floor"] == pytest.approx(1, abs=0.01)
 
 
 def test_ue8m0(shown):

@@ -63,6 +63,16 @@ def test_a_format_of_ones_own_is_measured(path):
     assert any("FP8 E4M3 is shown instead" in warning.value and "e99m99" in warning.value for warning in app.warning)
 
 
+@pytest.mark.parametrize("path", [*PATHS, "pages/number.py"])
+def test_the_pattern_is_asked_for_where_it_is_used(path):
+    app = open_page(path, {"source": "normal", "size": "65536", "pattern": "e3m4"})
+    assert "pattern" not in [each.key for each in app.text_input] and app.query_params["pattern"] == "e3m4"
+    app.selectbox(key="format").set_value("own").run()
+    assert app.text_input(key="pattern").value == "e3m4" and not app.info
+    app.text_input(key="pattern").set_value("").run()
+    assert any("such as e3m4b3fn; FP8 E4M3 is shown until then" in info.value for info in app.info) and not app.warning
+
+
 @pytest.mark.parametrize("topic", ["rules", "calibration", "delayed", "nvfp4", "directions"])
 @pytest.mark.parametrize("state", [{"preset": "te_nvfp4_rht"}, {"preset": "float32"}, {"format": "own", "pattern": "ue4m4"}, {"format": "own"}], ids=str)
 def test_every_topic_takes_them(topic, state):

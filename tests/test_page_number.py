@@ -143,6 +143,7 @@ def test_words_and_formulas():
     assert formula("+∞") == r"$+\infty$"
     assert value_text(explain("0.1", "float32").value) == "0.100000001"
     assert percent(math.nan) == "–"
+    assert [percent(share) for share in (1.0, 0.9999, 0.4123, 1 / 3e4, 1e-9, 0.0, 18.53)] == ["100 %", "> 99.9 %", "41.2 %", "0.00333 %", "< 0.001 %", "0 %", "1853 %"]
     assert "(464, +∞]" in sharers(explain("0x7F", "e4m3fn", overflow="ieee"), "half_even")
     assert "no number is rounded" in sharers(explain("0x7C", "e5m2"), "half_even")
 
@@ -164,6 +165,13 @@ def test_labels_of_code_books_are_short():
     figure = charts.number_line(explain("0.3", "nf4"))
     assert all("·" not in note.text for note in figure.layout.annotations)
     assert charts._label(2.0**-40) == "2<sup>-40</sup>"
+
+
+def test_an_emptied_number_and_what_a_link_cannot_set():
+    app = open_page("pages/number.py", {"number": "0.1", "plan": "nonsense"})
+    assert app.warning[0].value.replace("\\", "").endswith("; it is ignored.")
+    app.text_input(key="number").set_value("").run()
+    assert any("Number is empty; 0.1 is shown instead." in caption.value.replace("\\", "") for caption in app.caption)
 
 
 def test_a_format_of_ones_own():

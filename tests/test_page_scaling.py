@@ -14,7 +14,7 @@ from fp8core.directions import directions, transposed
 from fp8core.recipes import LIBRARIES
 from fp8core.rules import GENERIC_RULES, SCALE_RULES
 from fp8core.samples import make_sample
-from pages.ui.report_tables import percent
+from pages.ui.number_tables import percent
 from pages.ui.topics import directions as directions_topic
 from pages.ui.topics import rules as rules_topic
 from pages.ui.view import CONTROLS, TWO_LEVEL_RECIPES

@@ -32,8 +32,8 @@ from fp8core.grid import FormatSummary, exact_text
 from pages.ui import conformance_reports, frame, sweeps
 from pages.ui import snippets as parts
 from pages.ui.charts.formats import raised
-from pages.ui.number_tables import formula, kind_word, summary_columns
-from pages.ui.report_tables import decibel, percent
+from pages.ui.number_tables import formula, kind_word, percent, summary_columns
+from pages.ui.report_tables import decibel
 from pages.ui.topics import BENCHMARK, LAYERS, TOPICS
 from pages.ui.view import View, recipe_title
 
@@ -178,20 +178,25 @@ def formats(app, lines, readings):
     assert any(f"then {there:g} of 256 bytes" in each.value and f"then {back:g} do" in each.value for each in app.markdown)
 
 
+def as_shown(line: str) -> str:
+    """A line of the program with its per cents as the page writes them."""
+    return re.sub(r"relative (\S+) %", lambda match: f"relative {percent(float(match[1]) / 100).replace('–', 'nan')}", line)
+
+
 def number(app, lines):
     code, bits, arithmetic, kind = described(lines[0])
     assert any(each.value.startswith(f"`{code}`") and each.value.endswith(formula(arithmetic)) for each in app.markdown)
     assert kind_word(kind) == metric(app, "Kind")
     assert [each.label for each in app.button if each.key and each.key.startswith("bit_")] == list(bits.replace(" ", ""))
     shown = {label: metric(app, label).replace("–", "nan") for label in ("Error", "Relative error", "Error in ulp")}
-    assert lines[1].startswith(f"error {shown['Error']}, relative {shown['Relative error'].removesuffix(' %')} %, {shown['Error in ulp']} ulp; all of ")
+    assert as_shown(lines[1]).startswith(f"error {shown['Error']}, relative {shown['Relative error']}, {shown['Error in ulp']} ulp; all of ")
     rows = table(app, "error in ulp")
     assert len(rows) == len(lines) - 2
     for line, row in zip(lines[2:], rows.to_dict("records"), strict=True):
         code, value, rest = re.fullmatch(r".*?: (0x\w+) = (\S+), (.*)", line).groups()
         assert (row["code"], row["value"]) == (code, exact_text(float(value)))
         shown = {label: row[label].replace("–", "nan") for label in ("error", "relative error", "error in ulp")}
-        assert rest == f"error {shown['error']}, relative {shown['relative error'].removesuffix(' %')} %, {shown['error in ulp']} ulp"
+        assert as_shown(rest) == f"error {shown['error']}, relative {shown['relative error']}, {shown['error in ulp']} ulp"
 
 
 def distributions(app, lines):

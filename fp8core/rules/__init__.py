@@ -21,7 +21,7 @@ def _upstream(title, formula, effect, source, compute, scale_formats, non_finite
 
 
 SCALE_RULES: dict[str, ScaleRule] = {
-    "amax": ScaleRule("amax / max", "amax / max", "the block's largest value lands on the format's largest; stored in UE8M0 this rounds to the nearest power of two", "common practice"),
+    "amax": ScaleRule("amax", "amax / max", "the block's largest value lands on the format's largest; stored in UE8M0 this rounds to the nearest power of two", "common practice"),
     "floor": ScaleRule("floor", "2^(⌊log₂ amax⌋ − emax)", "clips block maxima whose significand is above that of the format's max", "OCP MX v1.0 section 6.3", generic.floor_up_from),
     "ceil": ScaleRule("ceil", "2^(⌈log₂ amax⌉ − emax)", "never clips where max is above 2^emax; leaves up to one binade unused", "torchao ScaleCalculationMode.CEIL", generic.ceil_up_from),
     "rceil": ScaleRule("rceil", "2^⌈log₂(amax / max)⌉", "the smallest power of two that never clips", "torchao ScaleCalculationMode.RCEIL; NVIDIA MXFP8 (arXiv 2506.08027)", generic.rceil_up_from),

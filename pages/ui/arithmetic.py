@@ -6,6 +6,9 @@ import math
 
 from fp8core.anatomy import Anatomy
 from fp8core.formats import parse_format
+from fp8core.gemm.error import ProductError
+from fp8core.layers.blocks import Scales
+from fp8core.layers.moments import Statistics
 from fp8core.metrics import ErrorReport
 from fp8core.recipes import Recipe
 from fp8core.rules import SCALE_RULES
@@ -29,7 +32,7 @@ def underflow(report: ErrorReport, recipe: Recipe) -> tuple[str, ...]:
     """The share that became zero, from its count."""
     count = round(report.underflow * report.count)
     smallest = tr("The smallest positive number of {format} is {smallest:.6g}, in units of the scale; what is rounded to zero lies below it.").format(format=told(recipe.fmt.title) or recipe.fmt.name, smallest=recipe.fmt.min_positive)
-    return _share(count, report, tr("numbers were not zero and became zero")), smallest
+    return _share(tr("{count} numbers were not zero and became zero: {share}"), count, report), smallest
 
 
 def saturation(report: ErrorReport, recipe: Recipe) -> tuple[str, ...]:
@@ -37,7 +40,7 @@ def saturation(report: ErrorReport, recipe: Recipe) -> tuple[str, ...]:
     limit = tr("The largest number of {format} is {max:.6g}, in units of the scale, and half an ulp more is {limit:.6g}: what lies beyond that is counted.").format(
         format=told(recipe.fmt.title) or recipe.fmt.name, max=recipe.fmt.max, limit=recipe.fmt.max + recipe.fmt.ulp_at_max / 2
     )
-    return _share(round(report.saturation * report.count), report, tr("numbers lie beyond the largest")), limit
+    return _share(tr("{count} numbers lie beyond the largest: {share}"), round(report.saturation * report.count), report), limit
 
 
 def bits(report: ErrorReport, recipe: Recipe, shape: tuple[int, int]) -> tuple[str, ...]:
@@ -48,7 +51,9 @@ def bits(report: ErrorReport, recipe: Recipe, shape: tuple[int, int]) -> tuple[s
     store = SCALE_FORMATS[recipe.scaling.scale_format]
     rows, columns = sides(shape, recipe.scaling.block)
     blocks = -(-shape[0] // rows) * -(-shape[1] // columns)
-    lines = [element, tr("{blocks:,} blocks of at most {rows:,} × {columns:,} numbers, with a scale of {bits} bits each.").format(blocks=blocks, rows=rows, columns=columns, bits=store.bits)]
+    several = tr("{blocks:,} blocks of at most {rows:,} × {columns:,} numbers, with a scale of {bits} bits each.")
+    one = tr("{blocks:,} block of {rows:,} × {columns:,} numbers, with a scale of {bits} bits.")
+    lines = [element, (several if blocks > 1 else one).format(blocks=blocks, rows=rows, columns=columns, bits=store.bits)]
     stored = f"{blocks:,} · {store.bits}"
     if store.global_format:
         whole = parse_format(store.global_format).bits
@@ -71,5 +76,35 @@ def scale(part: Anatomy, recipe: Recipe) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _share(count: int, report: ErrorReport, words: str) -> str:
-    return f"{count:,} {words}: {count:,} / {report.count:,} = **{100 * count / max(report.count, 1):.6g} %**"
+def product(e: ProductError) -> tuple[str, ...]:
+    """SQNR of a product from its error, beside what the noise of its factors adds up to."""
+    if math.isnan(e.sqnr_db):
+        return ()
+    sizes = tr("The elements of the exact product have an rms of {rms:.6g}, their errors one of {error:.6g}.").format(rms=e.rms, error=e.rms_error)
+    if not e.rms_error:
+        return sizes, tr("Nothing was lost: every number came back as it was.")
+    quotient = f"20 · log₁₀({e.rms:.6g} / {e.rms_error:.6g}) = **{e.sqnr_db:.2f} dB**"
+    if not all(map(math.isfinite, (e.sqnr_a_db, e.sqnr_b_db))):
+        return sizes, quotient
+    shares = [10 ** (-db / 10) for db in (e.sqnr_a_db, e.sqnr_b_db)]
+    factors = tr("A has {a:.2f} dB and B {b:.2f} dB, which are noise shares of {share_a:.3g} and {share_b:.3g}. If errors were independent, they would add up to {sum:.3g}, and that is {independent:.2f} dB.")
+    return sizes, quotient, factors.format(a=e.sqnr_a_db, b=e.sqnr_b_db, share_a=shares[0], share_b=shares[1], sum=sum(shares), independent=e.independent_db)
+
+
+def crest_factor(seen: Statistics) -> tuple[str, ...]:
+    """amax over rms."""
+    return (f"amax / rms = {seen.amax:.6g} / {seen.rms:.6g} = **{seen.crest_factor:.6g}**",) if math.isfinite(seen.crest_factor) else ()
+
+
+def binades(seen: Statistics) -> tuple[str, ...]:
+    """The largest magnitude over the smallest, in doublings."""
+    return (f"log₂({seen.amax:.6g} / {seen.amax / 2**seen.range_binades:.6g}) = **{seen.range_binades:.6g}**",) if math.isfinite(seen.range_binades) else ()
+
+
+def spread(scales: Scales) -> tuple[str, ...]:
+    """Standard deviation over mean."""
+    return (f"{scales.std:.6g} / {scales.std / scales.spread:.6g} = **{scales.spread:.6g}**",) if scales.spread and math.isfinite(scales.spread) else ()
+
+
+def _share(words: str, count: int, report: ErrorReport) -> str:
+    return words.format(count=f"{count:,}", share=f"{count:,} / {report.count:,} = **{100 * count / max(report.count, 1):.6g} %**")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import streamlit as st
 
@@ -40,7 +42,7 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> ErrorReport:
         else:
             whole = chosen.x.numel()
             words = tr("Selected: 2^{low} ≤ |x| / scale < 2^{high}, {count:,} of {all:,} numbers").format(low=span.low, high=span.high, count=report.count, all=whole)
-            st.badge(words, icon=":material/filter_alt:", color="blue")
+            frame.say(words, partial(st.badge, icon=":material/filter_alt:", color="blue"))
             st.button(tr("Clear the selection"), key="span_clear", icon=":material/close:", type="tertiary", on_click=frame.change, kwargs={"span": ""})
     return report
 
@@ -66,7 +68,7 @@ def codes(report: ErrorReport, recipe: Recipe) -> tuple[list[dict], int]:
     occurring = np.flatnonzero(counts)
     kept = occurring[np.argsort(-counts[occurring], kind="stable")][:MOST_CODES]
     total = max(int(counts.sum()), 1)
-    headings = tr("code"), tr("bits"), tr("value"), tr("exactly"), tr("x / scale that get it")
+    headings = tr("code"), tr("bit pattern"), tr("value"), tr("exactly"), tr("x / scale that get it")
     rows = [dict(zip(headings, _meaning(int(code), recipe.format, recipe.rounding, recipe.overflow), strict=True)) | {tr("numbers"): int(counts[code]), tr("share (%)"): 100 * int(counts[code]) / total} for code in kept]
     return sorted(rows, key=lambda row: (row[tr("value")] != row[tr("value")], row[tr("value")])), len(occurring) - len(kept)
 

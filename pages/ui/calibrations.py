@@ -15,8 +15,8 @@ from fp8core.models import MODELS, activations
 from pages.ui import frame
 from pages.ui.charts import calibration as charts
 from pages.ui.language import told, tr
+from pages.ui.number_tables import percent
 from pages.ui.own_format import named
-from pages.ui.report_tables import percent
 from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
 from pages.ui.view import View
@@ -119,7 +119,7 @@ def rows(table: Table) -> list[dict]:
 
 def methods_explained() -> str:
     """Markdown: what every method does, and who does it so."""
-    lines = [f"- **{tr(about.title)}**: {tr(about.formula)}; {tr(about.effect)} ({as_text(told(about.source))})." for about in CALIBRATIONS.values()]
+    lines = [tr("- **{name}**: {formula}; {effect} ({source}).").format(name=tr(about.title), formula=tr(about.formula), effect=tr(about.effect), source=as_text(told(about.source))) for about in CALIBRATIONS.values()]
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from fp8core import conformance
 from fp8core.conformance import CheckResult
 from pages.ui import frame
 from pages.ui.jobs import Busy, heavy_job
-from pages.ui.language import told, tr
+from pages.ui.language import sentences, told, tr
 from pages.ui.upload import as_text
 
 _SYMBOLS = {"passed": "✓", "failed": "✗", "not installed": "○", "not covered": ""}
@@ -84,7 +84,7 @@ def grid_rows(results: Sequence[CheckResult]) -> list[dict]:
         mine = [result for result in results if (result.kind, result.subject) == (kind, subject)]
         row = {tr("subject"): subject, tr("kind"): tr(kind)}
         row |= {name: _cell([result for result in mine if result.oracle == name]) for name in asked}
-        rows.append(row | {tr("note"): " ".join(dict.fromkeys(told(result.note) for result in mine if result.note))})
+        rows.append(row | {tr("note"): sentences(*dict.fromkeys(told(result.note) for result in mine))})
     return rows
 
 
@@ -126,9 +126,9 @@ def advice() -> str:
     return f"pip install {' '.join(missing)}" if missing else ""
 
 
-def sentences(**widths: int) -> dict:
-    """Arguments of a table whose cells hold sentences: columns of these widths, rows of three lines."""
-    return {"row_height": 78, "column_config": {tr(name.replace("_", " ")): st.column_config.TextColumn(width=width) for name, width in widths.items()}}
+def with_sentences(lines: int, **widths: int) -> dict:
+    """Arguments of a table whose cells hold sentences: columns of these widths, together no wider than the page, rows of so many lines."""
+    return {"row_height": 10 + 23 * lines, "column_config": {tr(name.replace("_", " ")): st.column_config.TextColumn(width=width) for name, width in widths.items()}}
 
 
 def _cell(results: list[CheckResult]) -> str:

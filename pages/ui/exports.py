@@ -20,7 +20,7 @@ import plotly.graph_objects as go
 import pyarrow as pa
 from pyarrow import parquet as arrow_parquet
 
-from pages.ui import theme
+from pages.ui import markdown, theme
 from pages.ui.language import tr
 
 _STYLE = """
@@ -38,17 +38,24 @@ Metrics = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
+class Prose:
+    """Paragraphs of Markdown, already translated."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Part:
     """One thing of a page.
 
     Args:
-        content: a heading, a figure or what makes it, a table, or numbers by their labels.
+        content: a heading, prose, a figure or what makes it, a table, or numbers by their labels.
         name: of its files.
         note: Markdown, already translated.
         formats: printf formats of the columns of a table.
     """
 
-    content: str | go.Figure | Callable[[], go.Figure] | pd.DataFrame | Metrics
+    content: str | Prose | go.Figure | Callable[[], go.Figure] | pd.DataFrame | Metrics
     name: str = ""
     note: str = ""
     formats: Mapping[str, str] = field(default_factory=dict)
@@ -74,7 +81,7 @@ class Sheet:
         heading, place, places = self.title, 0, {}
         for part in self.parts:
             if isinstance(part.content, str):
-                heading = _plain(part.content)
+                heading = markdown.plain(part.content)
             elif isinstance(part.content, go.Figure):
                 places[heading] = places.get(heading, 0) + 1
             if part is figure:
@@ -138,9 +145,11 @@ def _sections(parts: Sequence[Part]) -> Iterator[str]:
     library = True
     for part in parts:
         content = part.content() if callable(part.content) else part.content
-        note = f'<p class="note">{_inline(part.note)}</p>' if part.note else ""
+        note = f'<p class="note">{markdown.inline(part.note)}</p>' if part.note else ""
         if isinstance(content, str):
-            yield f"<h2>{_inline(content)}</h2>"
+            yield f"<h2>{markdown.inline(content)}</h2>"
+        elif isinstance(content, Prose):
+            yield markdown.blocks(content.text)
         elif isinstance(content, go.Figure):
             drawn = theme.styled(go.Figure(content)).to_html(full_html=False, include_plotlyjs=library, config={"displaylogo": False, "modeBarButtonsToRemove": ["toImage"]})
             buttons = " ".join(f'<button data-format="{kind}" data-name="{html.escape(part.name)}">{kind.upper()}</button>' for kind in ("png", "svg"))
@@ -149,7 +158,7 @@ def _sections(parts: Sequence[Part]) -> Iterator[str]:
         elif isinstance(content, pd.DataFrame):
             yield f'<div class="wide">{_table(content, part.formats)}{note}</div>'
         else:
-            yield f"<dl>{''.join(f'<div><dt>{_inline(label)}</dt><dd>{_inline(value)}</dd></div>' for label, value in content)}</dl>"
+            yield f"<dl>{''.join(f'<div><dt>{markdown.inline(label)}</dt><dd>{markdown.inline(value)}</dd></div>' for label, value in content)}</dl>"
 
 
 def _table(table: pd.DataFrame, formats: Mapping[str, str]) -> str:
@@ -158,22 +167,6 @@ def _table(table: pd.DataFrame, formats: Mapping[str, str]) -> str:
         if shown[name].dtype.kind == "f":
             pattern = formats.get(str(name), "%.6g")
             shown[name] = ["" if value != value else pattern % value for value in table[name]]
+        elif shown[name].dtype.kind == "b":
+            shown[name] = [tr("yes") if value else tr("no") for value in table[name]]
     return shown.to_html(index=False, border=0, na_rep="")
-
-
-def _inline(markdown: str) -> str:
-    """A line of Markdown as HTML: bold, code and escapes, which is all that notes have."""
-    kept: list[str] = []
-
-    def keep(match: re.Match) -> str:
-        kept.append(match[1])
-        return f"\0{len(kept) - 1}\0"
-
-    text = html.escape(re.sub(r"\\([!-/:-@\[-`{-~])", keep, markdown.replace("\0", "")))
-    text = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", text)
-    text = re.sub(r"`(.+?)`", r"<code>\1</code>", text)
-    return re.sub("\0(\\d+)\0", lambda match: html.escape(kept[int(match[1])]), text)
-
-
-def _plain(markdown: str) -> str:
-    return html.unescape(re.sub(r"<[^>]*>", "", _inline(markdown)))

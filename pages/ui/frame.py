@@ -15,12 +15,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.ui import exports, presenting, sharing, theme
+from pages.ui import exports, presenting, sharing, theme, widgets
 from pages.ui.cached import prepare_server
 from pages.ui.charts.alternatives import alternative
-from pages.ui.language import of_locale, told, tr, use_language
-from pages.ui.upload import as_text
-from pages.ui.view import CONTROLS, Choice, Choices, Refused, Text, View
+from pages.ui.language import of_locale, tr, use_language
+from pages.ui.view import CONTROLS, View
 
 NAME = "FP8 Explorer"
 
@@ -81,16 +80,19 @@ def page(file: str, *controls: str) -> View:
     with presenting.side():
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.markdown(f"**{NAME}**", width="content")
-            view = replace(view, language=_draw("language", view, label_visibility="collapsed"))
+            view = replace(view, language=widgets.draw("language", view, label_visibility="collapsed"))
         with presenting.folded(is_presented, tr("Pages"), ":material/menu:"):
             for key, each in PAGES.items():  # a link without the query would cost the back button one more press
                 st.page_link(key, label=tr(each.title), icon=each.icon, query_params=view.to_query())
         group = None
         for wanted in controls:
-            if CONTROLS[wanted].group != group:
-                group = CONTROLS[wanted].group
+            asked = CONTROLS[wanted]
+            if asked.only_with and asked.only_with[0] in controls and getattr(view, asked.only_with[0]) != asked.only_with[1]:
+                continue
+            if asked.group != group:
+                group = asked.group
                 st.markdown(f"**{tr(group)}**")
-            view = replace(view, **{wanted: _draw(wanted, view)})
+            view = replace(view, **{wanted: widgets.draw(wanted, view)})
         st.caption(tr("The address holds every setting: copy it to share what you see."))
     _keep(view, path)
     colours = f"theme.{'dark' if is_dark() else 'light'}"
@@ -104,14 +106,14 @@ def page(file: str, *controls: str) -> View:
             st.markdown(f"## :gray[{tr(about.question)}]")
     refused, brought = st.session_state.get(_REFUSED, ((), view))
     if view == brought:  # until the visitor changes something
-        _tell(refused)
+        widgets.tell(refused)
     return view
 
 
 def control(name: str) -> View:
     """Draw one more shared control where the page stands -> the view with it."""
     view = st.session_state[_VIEW]
-    view = replace(view, **{name: _draw(name, view)})
+    view = replace(view, **{name: widgets.draw(name, view)})
     _keep(view, st.session_state[_WRITTEN][0])
     return view
 
@@ -139,17 +141,37 @@ def heading(text: str) -> None:
     sharing.took(exports.Part(text))
 
 
-def metrics(shown: Sequence[tuple[str, str, str]], columns: Sequence[Any] = (), widths: Sequence[float] = ()) -> None:
+def say(text: str, draw: Callable[[str], Any] = st.markdown) -> None:
+    """Draw prose, already translated, that belongs into the page's HTML file too.
+
+    Args:
+        draw: what shows it on the page.
+    """
+    draw(text)
+    sharing.took(exports.Part(exports.Prose(text)))
+
+
+def metrics(shown: Sequence[tuple], columns: Sequence[Any] = (), widths: Sequence[float] = ()) -> None:
     """Draw numbers side by side.
 
     Args:
-        shown: label, value and help of each, already translated.
+        shown: label, value and help of each, already translated; where its arithmetic is to open below it, as Markdown, the lines of that.
         columns: where they stand, if not in a row of their own.
         widths: of the columns of that row.
     """
-    for column, (label, value, help) in zip(columns or st.columns(widths or len(shown)), shown, strict=True):
+    for column, (label, value, help, *lines) in zip(columns or st.columns(widths or len(shown)), shown, strict=True):
         column.metric(label, value, help=help)
-    sharing.took(exports.Part([(label, value) for label, value, _ in shown]))
+        if any(lines):
+            with column:
+                why(value, *lines[0])
+    sharing.took(exports.Part([(label, value) for label, value, *_ in shown]))
+
+
+def flowing_metrics(shown: Sequence[tuple]) -> None:
+    """Draw numbers side by side, each as wide as it is, in as many rows as they need."""
+    with st.container(horizontal=True, gap="small"):
+        places = [st.container(width="content", gap=None) for _ in shown]
+    metrics(shown, columns=places)
 
 
 def figure(drawing: go.Figure, key: str, note: str, **chart: Any):
@@ -256,7 +278,7 @@ def _with_widgets(view: View) -> View:
     """The view with what the visitor has just set, also in widgets that this run has not come to yet."""
     held, changed = st.session_state.to_dict(), {}  # all of it now: menus send the words that were chosen, and these are of the language they were drawn in
     for name, about in CONTROLS.items():
-        with suppress(ValueError):  # _draw tells
+        with suppress(ValueError):  # widgets.draw tells
             changed[name] = about.checked(held.get(name, getattr(view, name)))
     return replace(view, **changed)
 
@@ -271,57 +293,3 @@ def _keep(view: View, path: str) -> None:
     st.session_state[_VIEW], st.session_state[_WRITTEN] = view, (path, query)
     if st.query_params.to_dict() != query:
         st.query_params.from_dict(query)
-
-
-def _draw(name: str, view: View, **widget: Any) -> Any:
-    """Draw the widget of one field -> its value; a value that is not allowed is answered with the rule and leaves the last good one."""
-    about = CONTROLS[name]
-    current = getattr(view, name)
-    if name not in st.session_state:  # Streamlit forgets a widget that one run did not draw
-        st.session_state[name] = current
-    value = _WIDGETS[type(about)](name, about, **widget)
-    try:
-        return about.checked(value)
-    except ValueError as error:
-        st.caption(":red[" + _sentence(tr("{key} = {text} {rule}; {shown} is shown instead."), Refused(tr(about.label), about.text(value), str(error), about.text(current))) + "]")
-        return current
-
-
-def _draw_choice(name: str, about: Choice, **widget: Any):
-    words = {"label": tr(about.label), "options": about.listed(), "format_func": _titles(about), "key": name, "help": tr(about.help) or None} | widget
-    if about.widget == "slider":
-        return st.select_slider(**words)
-    if about.widget == "buttons":
-        return st.segmented_control(**words, required=True)
-    return st.selectbox(**words)
-
-
-def _draw_choices(name: str, about: Choices, **widget: Any):
-    return tuple(st.multiselect(tr(about.label), about.listed(), format_func=_titles(about), key=name, help=tr(about.help) or None, **widget))
-
-
-def _titles(about: Choice) -> Callable[[Any], str]:
-    """What options are called, in the language of now: Streamlit asks again when a widget's callback runs, which is before a page has chosen its language."""
-    titles = {option: told(about.title(option)) for option in about.listed()}
-    return lambda option: titles.get(option, str(option))
-
-
-def _draw_text(name: str, about: Text, **widget: Any):
-    return st.text_input(tr(about.label), max_chars=about.longest, key=name, help=tr(about.help) or None, **widget)
-
-
-_WIDGETS = {Choice: _draw_choice, Choices: _draw_choices, Text: _draw_text}
-
-
-def _tell(refused: tuple[Refused, ...], most: int = 4) -> None:
-    if refused:
-        lines = [_sentence(tr("{key} = {text} in this link {rule}; {shown} is shown instead."), each) for each in refused[:most]]
-        if len(refused) > most:
-            lines.append(tr("{count} more settings in this link are not used.").format(count=len(refused) - most))
-        st.warning("  \n".join(lines))
-
-
-def _sentence(pattern: str, refused: Refused) -> str:
-    short = refused.text if len(refused.text) <= 40 else refused.text[:40] + "…"
-    words = {"key": as_text(refused.key), "text": as_text(short), "rule": told(refused.rule), "shown": as_text(refused.shown) or tr("nothing")}
-    return pattern.format(**words)

@@ -44,6 +44,11 @@ def tr(english: str) -> str:
     return CATALOGUES[_chosen.get()].get(english, english)
 
 
+def sentences(*parts: str) -> str:
+    """Join sentences of the chosen language, empty ones left out: Chinese ones have no space between them."""
+    return ("" if _chosen.get() == "zh" else " ").join(filter(None, parts))
+
+
 def told(message: object) -> str:
     """Return what fp8core says, an error or a text with values in it, in the chosen language; as it is where no template fits."""
     return _told(_chosen.get(), str(message))

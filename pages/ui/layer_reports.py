@@ -15,7 +15,7 @@ from fp8core.layers import LayerReport, Scales, Tiles, scales_of, summary, tiles
 from fp8core.quantized import SEED, quantize
 from fp8core.recipes import RECIPES
 from fp8core.te_statistics import blockwise_dynamic_range
-from pages.ui import frame, snippets
+from pages.ui import arithmetic, frame, snippets
 from pages.ui.language import told, tr
 from pages.ui.layer_sources import Source
 from pages.ui.progress import one_by_one
@@ -72,7 +72,7 @@ def layer_rows(layers: list[LayerReport]) -> list[dict]:
             tr("crest factor"): row["crest_factor"], tr("kurtosis"): row["kurtosis"], tr("range (binades)"): row["range_binades"],
         })  # fmt: skip
         title = recipe_title(row["recipe"])
-        line |= {f"{title}: dB": row["sqnr_db"], f"{title}: {tr('underflow (%)')}": 100 * row["underflow"], f"{title}: {tr('saturation (%)')}": 100 * row["saturation"]}
+        line |= {tr("{recipe}: {words}").format(recipe=title, words=words): value for words, value in (("dB", row["sqnr_db"]), (tr("underflow (%)"), 100 * row["underflow"]), (tr("saturation (%)"), 100 * row["saturation"]))}
     return list(table.values())
 
 
@@ -84,25 +84,25 @@ def kept_rows(layers: list[LayerReport]) -> list[dict]:
     ]
 
 
-def facts(layer: LayerReport) -> dict[str, tuple[str, str]]:
-    """What a layer's numbers look like: value and explanation by name."""
+def facts(layer: LayerReport) -> dict[str, tuple]:
+    """What a layer's numbers look like: value, explanation and arithmetic by name."""
     seen = layer.statistics
     return {
-        tr("crest factor"): (f"{seen.crest_factor:.1f}", tr("amax / rms: about 5 for a million Gaussian numbers, far more with outliers.")),
+        tr("crest factor"): (f"{seen.crest_factor:.1f}", tr("amax / rms: about 5 for a million Gaussian numbers, far more with outliers."), arithmetic.crest_factor(seen)),
         tr("kurtosis"): (f"{seen.kurtosis:,.1f}", tr("3 for a Gaussian; the heavier the tails, the larger.")),
-        tr("binades"): (f"{seen.range_binades:.1f}", tr("log₂ of the largest over the smallest magnitude that is not zero.")),
+        tr("binades"): (f"{seen.range_binades:.1f}", tr("log₂ of the largest over the smallest magnitude that is not zero."), arithmetic.binades(seen)),
     }
 
 
-def block_facts(source: Source, name: str, recipe: str) -> dict[str, tuple[str, str]]:
-    """What the blocks of a layer look like under a recipe: value and explanation by name."""
+def block_facts(source: Source, name: str, recipe: str) -> dict[str, tuple]:
+    """What the blocks of a layer look like under a recipe: value, explanation and arithmetic by name."""
     span, scales = _blocks(source.key, name, recipe, source)
     help = tr("Of the {count:,} scales of this recipe, which decoding multiplies with.").format(count=scales.count)
     return {
         tr("block binades"): (f"{span:.1f}", tr("The same within 32 neighbours of a row, where it is most: what one scale of a block has to span.")),
         tr("scale, smallest"): (f"{scales.smallest:.3g}", help),
         tr("scale, largest"): (f"{scales.largest:.3g}", help),
-        tr("scale, std / mean"): (f"{scales.spread:.3g}", tr("Standard deviation over mean: 0 where one scale would do for all.")),
+        tr("scale, std / mean"): (f"{scales.spread:.3g}", tr("Standard deviation over mean: 0 where one scale would do for all."), arithmetic.spread(scales)),
     }
 
 

@@ -17,7 +17,7 @@ from fp8core.gemm import BACKENDS
 from fp8core.hardware import Host, probe
 from pages.ui import snippets
 from pages.ui.jobs import Busy, heavy_job
-from pages.ui.language import told, tr
+from pages.ui.language import sentences, told, tr
 from pages.ui.own_pair import recipe_names
 from pages.ui.upload import as_text
 from pages.ui.view import View, recipe_title
@@ -86,7 +86,7 @@ def uploaded() -> list[tuple[str, list[BenchResult]]]:
         try:
             return _by_size(path)
         except ValueError as error:
-            st.error(tr("This file was not opened.") + " " + as_text(told(error)))
+            st.error(sentences(tr("This file was not opened."), as_text(told(str(error).replace(path.name, file.name)))))
             return []
 
 
@@ -125,7 +125,7 @@ def reasons(results: Sequence[BenchResult]) -> str:
     if baseline is None:
         return ""
     peaks = Peaks(baseline.peak_tflops, baseline.peak_gb_per_s) if baseline.peak_tflops else None
-    return "\n".join(f"- **{recipe_title(r.case.recipe)}**: {as_text(told(why(r, baseline, peaks)))}" for r in results if r.case.recipe not in BASELINES and not r.refusal)
+    return "\n".join(tr("- **{name}**: {reason}").format(name=recipe_title(r.case.recipe), reason=as_text(told(why(r, baseline, peaks)))) for r in results if r.case.recipe not in BASELINES and not r.refusal)
 
 
 def last_results() -> list[BenchResult]:
@@ -196,7 +196,7 @@ def heading(results: Sequence[BenchResult]) -> str:
 
 def refusals(results: Sequence[BenchResult]) -> str:
     """Why some did not run, as a Markdown list; empty where all did."""
-    return "\n".join(f"- **{recipe_title(r.case.recipe)}**, {as_text(r.kernel)}: {as_text(told(r.refusal))}" for r in results if r.refusal)
+    return "\n".join(tr("- **{name}**, {part}: {reason}").format(name=recipe_title(r.case.recipe), part=as_text(r.kernel), reason=as_text(told(r.refusal))) for r in results if r.refusal)
 
 
 def table(results: Sequence[BenchResult]) -> list[dict]:

@@ -8,7 +8,7 @@ import re
 from fp8core.formats import FORMATS
 from fp8core.grid import FormatSummary, exact_text
 from fp8core.number import NumberReport
-from pages.ui.language import told, tr
+from pages.ui.language import sentences, told, tr
 
 
 def summary_columns(summaries: list[FormatSummary]) -> dict[str, list[str]]:
@@ -23,7 +23,7 @@ def summary_columns(summaries: list[FormatSummary]) -> dict[str, list[str]]:
         (tr("smallest subnormal value"), lambda s: "–" if s.min_subnormal is None else exact_text(s.min_subnormal)),
         (tr("range, in doublings"), lambda s: f"{s.dynamic_range_binades:.1f}"),
         (tr("range, in powers of ten"), lambda s: f"{s.dynamic_range_decades:.1f}"),
-        (tr("relative precision (half a step)"), lambda s: "–" if s.relative_precision is None else f"{exact_text(s.relative_precision, 1)} = {100 * s.relative_precision:.3g} %"),
+        (tr("relative precision (half a step)"), lambda s: "–" if s.relative_precision is None else f"{exact_text(s.relative_precision, 1)} = {percent(s.relative_precision)}"),
         (tr("machine epsilon (step after 1)"), lambda s: "–" if s.machine_epsilon is None else exact_text(s.machine_epsilon)),
         (tr("distinct finite values"), lambda s: f"{s.finite_count:,}"),
         (tr("positive values"), lambda s: f"{s.positive_count:,}"),
@@ -44,7 +44,7 @@ def number_columns(reports: tuple[NumberReport, ...]) -> dict[str, list[str]]:
     return {
         tr("format"): [told(FORMATS[r.format].title) if r.format in FORMATS else r.format for r in reports],
         tr("code"): [r.code.hex for r in reports],
-        tr("bits"): [r.code.bits for r in reports],
+        tr("bit pattern"): [r.code.bits for r in reports],
         tr("value"): [exact_text(r.value) for r in reports],
         tr("kind"): [kind_word(r.code.kind) for r in reports],
         tr("error"): [number_or_dash(r.error) for r in reports],
@@ -85,8 +85,15 @@ def number_or_dash(number: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent with three significant digits, or a dash for NaN."""
-    return "–" if math.isnan(share) else f"{100 * share:.3g} %"
+    """A share in per cent with three digits and never a power of ten, next to none and nearly all told from none and all; a dash for NaN."""
+    value = 100 * share
+    if math.isnan(share):
+        return "–"
+    if 0 < value < 0.001:
+        return "< 0.001 %"
+    if 99.95 <= value < 100:
+        return "> 99.9 %"
+    return f"{value:.0f} %" if value >= 100 else f"{value:.3g} %"
 
 
 def sharers(report: NumberReport, rounding: str) -> str:
@@ -104,4 +111,4 @@ def sharers(report: NumberReport, rounding: str) -> str:
     if rounding == "stochastic":
         return tr("Every number in **{interval}** can get code {code}, the more likely the closer it is.").format(**words)
     ends = tr("A square bracket and a filled circle mean that the end itself belongs to it, a round bracket and an open circle that it does not.")
-    return tr("Every number in **{interval}** gets code {code}.").format(**words) + " " + ends
+    return sentences(tr("Every number in **{interval}** gets code {code}.").format(**words), ends)

@@ -49,5 +49,7 @@ def warn(view: View) -> None:
 
 def warn_of_pattern(view: View) -> None:
     """Say why the format of one's own is not shown."""
-    if view.format == OWN and (reason := why_not(view)):
+    if view.format == OWN and not view.pattern.strip():
+        st.info(tr("Write a pattern into “A format of your own”, such as e3m4b3fn; {instead} is shown until then.").format(instead=FORMATS[_INSTEAD].title))
+    elif view.format == OWN and (reason := why_not(view)):
         st.warning(tr("The format of your own cannot be read, {instead} is shown instead: {reason}").format(instead=FORMATS[_INSTEAD].title, reason=as_text(told(reason))))

@@ -17,7 +17,7 @@ from fp8core.packed.writing import check
 from fp8core.plan import KEEP, Chosen, Cost, Plan, apart, as_stored_only, cheapest, choose, from_line, frontier, group_of, of_weights, plannable, priced, to_line, uniform, writable
 from fp8core.recipes import RECIPES
 from pages.ui import exports, frame, layer_reports, sharing, whole_models
-from pages.ui.language import told, tr
+from pages.ui.language import sentences, told, tr
 from pages.ui.layer_sources import Source
 from pages.ui.upload import as_text
 from pages.ui.view import View, recipe_title
@@ -161,7 +161,7 @@ def open_file(source: Source) -> None:
     """Draw the field that opens a plan from a file."""
     st.file_uploader(tr("Open a plan"), type=["json"], key="plans_file", on_change=_take_file, args=(tuple(tensors(source)), tuple(source.weights.infos)), max_upload_size=5)
     if error := st.session_state.pop("plans_error", None):
-        st.error(tr("This plan was not opened.") + " " + as_text(told(error)))
+        st.error(sentences(tr("This plan was not opened."), as_text(told(error))))
 
 
 def _take_file(names: tuple[str, ...], every: tuple[str, ...]) -> None:

@@ -12,11 +12,12 @@ from pages.ui.language import tr
 _SIDE = "presenting_side"
 _STYLE = """<style>
 html {{ font-size: {size}px; }}
-.stApp, .stApp h1, .stApp h2, .stApp h3, [data-testid="stCaptionContainer"], [data-testid="stWidgetLabel"], [data-testid="stMetricLabel"], [data-testid="stMetricValue"], [data-testid="stMarkdown"] p, [data-testid="stMarkdown"] li {{ color: {ink}; opacity: 1; }}
+.stApp, .stApp h1, .stApp h2, .stApp h3, .stApp [data-testid="stCaptionContainer"] p, [data-testid="stWidgetLabel"], [data-testid="stMetricLabel"], [data-testid="stMetricValue"], [data-testid="stMarkdown"] p, [data-testid="stMarkdown"] li {{ color: {ink}; opacity: 1; }}
 [data-testid="stHeader"], [data-testid="stSidebar"] {{ display: none; }}
 [data-testid="stMainBlockContainer"] {{ padding: 0.4rem 1.2rem 2rem; }}
-[data-testid="stMainBlockContainer"] h1 {{ font-size: 1.5rem; padding: 0; }}
+[data-testid="stMainBlockContainer"] h1 {{ font-size: 1.5rem; padding: 0; white-space: nowrap; }}
 [data-testid="stMainBlockContainer"] h3 {{ font-size: 1.25rem; padding: 0.2rem 0; }}
+.st-key-lessons_choices button, .st-key-lessons_choices button p {{ color: {ink}; }}
 .st-key-head {{ flex-wrap: nowrap; }}
 .st-key-head > :has([data-testid="stMarkdown"]) {{ flex: 0 1 auto; min-width: 0; }}
 [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] [data-testid="stPlotlyChart"]) {{ flex-wrap: wrap; }}

@@ -10,9 +10,10 @@ import torch
 from fp8core.gemm.error import OutlierError, ProductError, error_growth, outlier_effect, random_pair
 from fp8core.models import load_weights
 from fp8core.samples import SAMPLES, make_sample
-from pages.ui import snippets
+from pages.ui import arithmetic, snippets
 from pages.ui.language import tr
 from pages.ui.own_pair import recipe_names
+from pages.ui.report_tables import decibel
 from pages.ui.view import View, heeded, recipe_title
 
 SIDE = 64  # rows of A and columns of B: 4096 elements of the product are enough for a steady rms
@@ -57,6 +58,12 @@ recipes = {list(recipe_names(view))}
 for e in error_growth(a, b, recipes, {list(dict.fromkeys((*ks, k)))}{smoothing}):
     print(f"{{e.recipe}}, K = {{e.k}}: A {{e.sqnr_a_db:.2f}} dB, B {{e.sqnr_b_db:.2f}} dB, product {{e.sqnr_db:.2f}} dB, rms error {{e.rms_error:.3g}}, largest {{e.max_abs_error:.3g}}, {{e.bits_per_value:.3f}} bits")
 """, outliers * (k > 1))  # fmt: skip
+
+
+def headline(errors: Sequence[ProductError]) -> list[tuple]:
+    """The SQNR of the product under each recipe with its arithmetic, for `frame.metrics`."""
+    help = tr("SQNR of A·B: 20 log₁₀ of the rms of its elements over that of their errors.")
+    return [(recipe_title(e.recipe), decibel(e.sqnr_db), help, arithmetic.product(e)) for e in errors]
 
 
 def table(errors: Sequence[ProductError]) -> list[dict]:

@@ -10,6 +10,7 @@ from fp8core.recipes import Recipe
 from pages.ui import arithmetic, frame
 from pages.ui import tensor_reports as work
 from pages.ui.language import tr
+from pages.ui.number_tables import percent
 from pages.ui.tensor_reports import Chosen
 
 
@@ -17,9 +18,7 @@ def headline(chosen: Chosen, recipe: Recipe) -> None:
     """Draw the numbers that matter first, and behind a button the arithmetic of those that are not obvious."""
     report = work.report(chosen, recipe)
     shown = [
-        (tr("SQNR"), decibel(report.sqnr_db), tr("Signal to quantization noise: 20 log₁₀(‖x‖ / ‖x − x̂‖). 6 dB more is half the error."), arithmetic.sqnr(report)),
-        (tr("Flushed to zero"), percent(report.underflow), tr("Share of all numbers that were not zero and became zero."), arithmetic.underflow(report, recipe)),
-        (tr("Saturated"), percent(report.saturation), tr("Share of all numbers more than half an ulp beyond the largest number that the scale allows."), arithmetic.saturation(report, recipe)),
+        *errors(report, recipe),
         (tr("Largest error"), f"{report.max_abs:.3g}", tr("The largest |x − x̂|, in the units of the tensor."), ()),
         (tr("Cosine"), f"{report.cosine:.6f}", tr("Cosine of the angle between the tensor and its quantized form; 1 is the same direction."), ()),
         (tr("Bits per number"), f"{report.bits_per_value:.4g}", tr("Stored bits, scales included."), arithmetic.bits(report, recipe, tuple(chosen.x.shape))),
@@ -27,15 +26,18 @@ def headline(chosen: Chosen, recipe: Recipe) -> None:
     if recipe.scaling is not None:
         part = work.ask(chosen, recipe, loudest)
         shown.append((tr("Largest block's scale"), f"{part.scale:.4g}", tr("The scale of the block that holds the largest number; decoding multiplies with it."), arithmetic.scale(part, recipe)))
-    with st.container(horizontal=True, gap="medium"):
-        places = [st.container(width="content", gap=None) for _ in shown]
-    frame.metrics([(label, value, help) for label, value, help, _ in shown], columns=places)
-    for place, (_, value, _, lines) in zip(places, shown, strict=True):
-        if lines:
-            with place:
-                frame.why(value, *lines)
+    frame.flowing_metrics(shown)
     if report.lost:
         st.warning(tr("{lost} of {count} numbers became NaN or infinity: the format has no codes for them at this scale. All figures but the shares are of the rest.").format(lost=f"{report.lost:,}", count=f"{report.count:,}"), icon=":material/warning:")
+
+
+def errors(report: ErrorReport, recipe: Recipe) -> list[tuple]:
+    """The three numbers that belong side by side, for `frame.metrics`."""
+    return [
+        (tr("SQNR"), decibel(report.sqnr_db), tr("Signal to quantization noise: 20 log₁₀(‖x‖ / ‖x − x̂‖). 6 dB more is half the error."), arithmetic.sqnr(report)),
+        (tr("Flushed to zero"), percent(report.underflow), tr("Share of all numbers that were not zero and became zero."), arithmetic.underflow(report, recipe)),
+        (tr("Saturated"), percent(report.saturation), tr("Share of all numbers more than half an ulp beyond the largest number that the scale allows."), arithmetic.saturation(report, recipe)),
+    ]
 
 
 def rows(reports: dict[str, ErrorReport]) -> list[dict]:
@@ -48,11 +50,6 @@ def rows(reports: dict[str, ErrorReport]) -> list[dict]:
         }
         for name, r in reports.items()
     ]  # fmt: skip
-
-
-def percent(share: float) -> str:
-    """A share in per cent, short enough for a headline."""
-    return "< 0.001 %" if 0 < share < 1e-5 else f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.1f} %"
 
 
 def decibel(value: float) -> str:

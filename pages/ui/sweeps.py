@@ -68,7 +68,7 @@ def heading(found: Sweep) -> str:
 
 def left_out(found: Sweep) -> str:
     """What was not measured and why, as a Markdown list; empty where nothing was left out."""
-    return "\n".join(f"- **{as_text(told(item.shape.layer))}**, {tr('batch {batch}').format(batch=item.batch)}: {as_text(told(item.reason))}" for item in found.left_out)
+    return "\n".join(tr("- **{name}**, {part}: {reason}").format(name=as_text(told(item.shape.layer)), part=tr("batch {batch}").format(batch=item.batch), reason=as_text(told(item.reason))) for item in found.left_out)
 
 
 def table(found: Sweep) -> pd.DataFrame:

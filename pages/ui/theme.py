@@ -93,6 +93,8 @@ def stylesheet(grey: str, paper: str) -> str:
 [data-testid="stMultiSelectTagsContainer"] [data-tag], button[kind="primary"] {{ color: {paper}; }}
 [data-testid="stMultiSelectTagsContainer"] [data-tag] * {{ color: inherit; }}
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p {{ color: {grey}; opacity: 1; }}
+[data-testid="stMarkdown"] p code {{ white-space: nowrap; }}
+.st-key-lessons_choices button p {{ font-size: 1.2rem; }}
 [data-testid="stMetricValue"] {{ font-size: 1.7rem; }}
 .st-key-question h2 {{ font-size: 1.25rem; font-weight: 600; padding: 0.25rem 0 0.5rem; }}
 </style>"""
@@ -144,4 +146,4 @@ def _template(dark: bool, large: bool) -> go.layout.Template:
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": "rgba(128,128,128,0.7)", "activecolor": ink}, separators=". ",
     )  # fmt: skip
     bar = {"outlinewidth": 0, "tickfont": {"size": 13 * size}, "title": {"font": {"size": 14 * size}}}
-    return go.layout.Template(layout=layout, data={"heatmap": [{"colorbar": bar}], "bar": [{"marker": {"line": {"width": 0}}}]})
+    return go.layout.Template(layout=layout, data={"heatmap": [{"colorbar": bar}], "bar": [{"marker": {"line": {"width": 0}}, "error_x": {"color": ink}}]})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from fp8core.checkpoints import SUFFIXES, Checkpoint, CheckpointError, open_checkpoint
-from pages.ui.language import told, tr
+from pages.ui.language import sentences, told, tr
 from pages.ui.presenting import side
 
 MOST_MB = 50
@@ -36,7 +36,7 @@ def uploaded_checkpoint() -> Checkpoint | None:
         )  # fmt: skip
         held = st.session_state.get(_HELD, _Upload())
         if held.error:
-            st.error(tr("This file was not opened.") + " " + as_text(told(held.error)))
+            st.error(sentences(tr("This file was not opened."), as_text(told(held.error))))
         elif held.checkpoint is not None:
             st.caption(tr("Open: {name}, {count} tensors.").format(name=as_text(held.checkpoint.filename), count=len(held.checkpoint.infos)))
             st.button(tr("Forget this file"), key="upload_forget", on_click=_forget)

@@ -5,8 +5,8 @@ A control is one line of `View`. Every value comes out of a closed list or throu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import cache, lru_cache
 from typing import Any
 
@@ -27,6 +27,7 @@ from fp8core.rules import GENERIC_RULES
 from fp8core.samples import SAMPLES
 from fp8core.scaling import GRANULARITIES, SCALE_FORMATS, SCALE_RULES
 from fp8core.spans import parse_span
+from pages.ui.controls import Choices, Control, choice, choices, text
 from pages.ui.language import ENGLISH, LANGUAGES, told
 from pages.ui.lessons import LESSONS, STEPS, SUMMARY
 from pages.ui.local import NONE, checkpoints
@@ -34,116 +35,6 @@ from pages.ui.local import NONE, checkpoints
 VERSION = "1"
 
 BY_HAND, OWN, SQUARES, HERE = "by_hand", "own", "squares", "here"
-
-Options = Sequence[Any] | Callable[[], Sequence[Any]]
-
-
-@dataclass(frozen=True)
-class Control:
-    """What a field of `View` may hold, and what it is called.
-
-    Args:
-        label, help: English; they pass through `tr` when they are drawn.
-        group: heading above it in the sidebar.
-    """
-
-    default: Any
-    label: str
-    group: str
-    help: str = ""
-
-    def checked(self, value: Any) -> Any:
-        """Return the value as the field holds it.
-
-        Raises:
-            ValueError: it is not allowed; the message is the rule, to be read after the value.
-        """
-        raise NotImplementedError
-
-    def parse(self, text: str) -> Any:
-        """Read the URL form; raises as `checked` does."""
-        return self.checked(text)
-
-    def text(self, value: Any) -> str:
-        """Write the URL form."""
-        return str(value)
-
-
-@dataclass(frozen=True)
-class Choice(Control):
-    """One out of a closed list.
-
-    Args:
-        options: the list, or what returns it when it is first needed.
-        title: what an option is called, in English.
-        widget: "menu", "slider" or "buttons".
-    """
-
-    options: Options = ()
-    title: Callable[[Any], str] = str
-    widget: str = "menu"
-
-    def listed(self) -> Sequence[Any]:
-        """All options, in order."""
-        return self.options() if callable(self.options) else self.options
-
-    def checked(self, value):
-        if value not in self.listed():
-            raise ValueError("is not one of the choices")
-        return value
-
-    def parse(self, text):
-        return self.checked(next((option for option in self.listed() if str(option) == text), text))
-
-
-@dataclass(frozen=True)
-class Choices(Choice):
-    """At least one out of a closed list, in the visitor's order; comma separated in the URL, where unknown members are left out."""
-
-    def checked(self, value):
-        kept = tuple(dict.fromkeys(value))
-        if not kept:
-            raise ValueError("is empty, and at least one is needed")
-        for option in kept:
-            super().checked(option)
-        return kept
-
-    def parse(self, text):
-        legal = {str(option): option for option in self.listed()}
-        return self.checked(legal[part] for part in text.split(",") if part in legal)
-
-    def text(self, value):
-        return ",".join(map(str, value))
-
-
-@dataclass(frozen=True)
-class Text(Control):
-    """A line of text of at most `longest` characters that `reads` accepts: it raises ValueError for any other."""
-
-    longest: int = 40
-    reads: Callable[[str], Any] = str
-    rule: str = "is not a number that can be read"
-
-    def checked(self, value):
-        if not isinstance(value, str) or len(value) > self.longest or not value.isprintable():
-            raise ValueError(f"is not a line of at most {self.longest} characters")
-        try:
-            self.reads(value)
-        except ValueError as error:
-            raise ValueError(self.rule) from error
-        return value
-
-
-def choice(default, options: Options, label: str, group: str, help: str = "", title: Callable[[Any], str] = str, widget: str = "menu") -> Any:
-    return field(default=default, metadata={"control": Choice(default, label, group, help, options, title, widget)})
-
-
-def choices(default: tuple, options: Options, label: str, group: str, help: str = "", title: Callable[[Any], str] = str) -> Any:
-    return field(default=default, metadata={"control": Choices(default, label, group, help, options, title)})
-
-
-def text(default: str, longest: int, label: str, group: str, help: str = "", reads: Callable[[str], Any] = str, rule: str = Text.rule) -> Any:
-    return field(default=default, metadata={"control": Text(default, label, group, help, longest, reads, rule)})
 
 
 @cache
@@ -220,7 +111,7 @@ class View:
     preset: str = choice(BY_HAND, (BY_HAND, *RECIPES), "Recipe", "Number format", "A recipe under the name that its library gives it, or format and scaling put together by hand.", lambda key: "put together by hand" if key == BY_HAND else RECIPES[key].title)
     format: str = choice("e4m3fn", (*FORMATS, OWN), "Format", "Number format", "The last of the list is a format of your own: write its pattern below.", lambda key: "a format of your own" if key == OWN else FORMATS[key].title)
     formats: tuple[str, ...] = choices(("e4m3fn", "e5m2"), tuple(FORMATS), "Formats", "Number format", "Shown side by side, in this order.", _format_title)
-    pattern: str = text("", 400, "A format of your own", "Number format", _PATTERN_HELP)
+    pattern: str = text("", 400, "A format of your own", "Number format", _PATTERN_HELP, only_with=("format", OWN))
     families: tuple[str, ...] = choices(tuple(family for family in FAMILIES if family != "IEEE P3109"), tuple(FAMILIES), "Families", "Number format", "Which formats the comparison shows, family by family.")
     pair: str = choice("e4m3", tuple(PAIRS), "Pair", "Picture", "The two formats that the same byte is read in.", lambda key: " / ".join(FORMATS[name].title for name in PAIRS[key]), "buttons")
     byte: int = choice(0x40, tuple(range(256)), "Byte", "Picture", "One of the 256 codes.", lambda code: f"0x{code:02X}", "slider")
@@ -305,7 +196,7 @@ class View:
                 refused.append(Refused(name, query[name], str(error), control.text(usual.get(name, control.default))))
             else:
                 left_out = set(query[name].split(",")) - set(control.text(values[name]).split(",")) if isinstance(control, Choices) else ()
-                refused += [Refused(name, part, "is not one of the choices", control.text(values[name])) for part in sorted(left_out)[:1]]
+                refused += [Refused(name, part, "is not one of the choices", control.text(values[name])) for part in sorted(left_out)]
         return cls(**values), tuple(refused)
 
     def to_query(self) -> dict[str, str]:
@@ -313,8 +204,8 @@ class View:
         return {"v": VERSION} | {name: control.text(getattr(self, name)) for name, control in CONTROLS.items()}
 
     def to_short_query(self) -> dict[str, str]:
-        """The fields that are not as by default: what a code that is photographed from afar has room for."""
-        return {name: text for name, text in self.to_query().items() if name == "v" or getattr(self, name) != CONTROLS[name].default}
+        """The fields that are not as by default, and the language, which is else the browser's: what a code that is photographed from afar has room for."""
+        return {name: text for name, text in self.to_query().items() if name in ("v", "language") or getattr(self, name) != CONTROLS[name].default}
 
 
 @dataclass(frozen=True)

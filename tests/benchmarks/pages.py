@@ -35,8 +35,9 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.util import patch_config_options
 
 from pages.ui.cached import prepare_server
+from pages.ui.controls import Choice, Choices, Text
 from pages.ui.frame import PAGES
-from pages.ui.view import CONTROLS, Choice, Choices, Text, View
+from pages.ui.view import CONTROLS, View
 
 ROOT = Path(__file__).resolve().parents[2]
 GOAL_MS = 150

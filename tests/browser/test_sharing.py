@@ -54,6 +54,15 @@ def test_a_page_is_downloaded_as_one_file_that_needs_no_server(server, visit, ch
             assert download.value.path().read_bytes().startswith(start)
 
 
+@pytest.mark.parametrize(("scheme", "ink"), [("light", "rgb(0, 0, 0)"), ("dark", "rgb(255, 255, 255)")])
+def test_presenter_mode_writes_in_full_contrast_and_large(server, visit, scheme, ink):
+    look = "element => { const style = getComputedStyle(element); return [style.color, parseFloat(style.fontSize) >= 20]; }"
+    visitor = visit(url_of(server, "pages/lessons.py", View(present="1")), color_scheme=scheme)
+    assert visitor.page.locator(".st-key-lessons_choices button p").first.evaluate(look) == [ink, True]
+    visitor = visit(url_of(server, "pages/lessons.py", View(present="1", lesson_step="reveal")), color_scheme=scheme)
+    assert visitor.page.get_by_test_id("stCaptionContainer").locator("p").first.evaluate(look)[0] == ink
+
+
 def test_presenter_mode(server, visit):
     visitor = visit(url_of(server, "pages/formats.py"))
     figure = visitor.page.get_by_test_id("stPlotlyChart").first

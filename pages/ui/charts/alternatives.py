@@ -38,7 +38,7 @@ def plain(text: str) -> str:
 
 def _drawn(figure: go.Figure) -> str:
     kinds = {"heatmap": tr("Table of colours"), "bar": tr("Bars"), "lines": tr("Lines"), "markers": tr("Points")}
-    found = [each.type if each.type != "scatter" else "lines" if "lines" in (each.mode or "lines") else "markers" for each in figure.data]
+    found = [each.type if each.type != "scatter" else "lines" if "lines" in (each.mode or "lines") else "markers" for each in figure.data if getattr(each, "mode", "") != "text"]
     kind = ", ".join(dict.fromkeys(kinds[each] for each in found)) or tr("Empty figure")
     across, up = (", ".join(dict.fromkeys(plain(axis.title.text) for axis in select() if axis.title.text)) for select in (figure.select_xaxes, figure.select_yaxes))
     if across and up:

@@ -12,9 +12,10 @@ from fp8core.bench import BenchResult
 from fp8core.bench.devices import DeviceProfile
 from fp8core.bench.sweep import Sweep
 from fp8core.recipes import parse_recipe
+from pages.ui.charts.cells import written
 from pages.ui.charts.matmul import lines_of
 from pages.ui.language import told, tr
-from pages.ui.theme import NEUTRAL, colour
+from pages.ui.theme import DIVERGING, NEUTRAL, colour
 from pages.ui.view import recipe_title
 
 _LABEL_RATIO = 1.5  # of two roofs; the label of a closer one goes below its line
@@ -23,26 +24,26 @@ _LABEL_RATIO = 1.5  # of two roofs; the label of a closer one goes below its lin
 def time_figure(results: Sequence[BenchResult]) -> go.Figure:
     """Milliseconds of the product with its 20th to 80th percentile, and of quantizing A and B beside it; quickest on top."""
     ran = sorted((r for r in results if not r.refusal), key=lambda r: r.product_ms.median, reverse=True)
-    labels = [_label(r) for r in ran]
+    labels, striped = [_label(r) for r in ran], {"pattern": {"shape": "/", "fillmode": "replace", "size": 6, "solidity": 0.5}}
     figure = go.Figure()
     figure.add_bar(
-        y=labels, x=[r.quantize_a_ms.median + r.quantize_b_ms.median for r in ran], showlegend=False, orientation="h",
-        marker={"color": [colour(_format(r)) for r in ran], "opacity": 0.35},
+        y=labels, x=[r.quantize_a_ms.median + r.quantize_b_ms.median for r in ran], showlegend=False, orientation="h", offsetgroup="quantizing",
+        marker={"color": [colour(_format(r)) for r in ran]} | striped,
         customdata=[[r.quantize_a_ms.median, r.quantize_b_ms.median] for r in ran],
         hovertemplate=tr("quantizing A %{customdata[0]:.2f} ms, B %{customdata[1]:.2f} ms") + "<extra>%{y}</extra>",
     )  # fmt: skip
     figure.add_bar(
-        y=labels, x=[r.product_ms.median for r in ran], showlegend=False, orientation="h",
+        y=labels, x=[r.product_ms.median for r in ran], showlegend=False, orientation="h", offsetgroup="product",
         marker={"color": [colour(_format(r)) for r in ran]},
         error_x={
-            "type": "data", "symmetric": False, "thickness": 1.5, "width": 5, "color": NEUTRAL,
+            "type": "data", "symmetric": False, "thickness": 2, "width": 5,
             "array": [r.product_ms.p80 - r.product_ms.median for r in ran], "arrayminus": [r.product_ms.median - r.product_ms.p20 for r in ran],
         },
         customdata=[[r.product_ms.p20, r.product_ms.p80, r.kernel, _arithmetic(r)] for r in ran],
         hovertemplate=tr("product %{x:.2f} ms (%{customdata[0]:.2f} to %{customdata[1]:.2f})<br>kernel %{customdata[2]}<br>%{customdata[3]}") + "<extra>%{y}</extra>",
     )  # fmt: skip
-    for words, opacity in ((tr("quantizing A and B, by this package"), 0.35), (tr("product: median, line from 20th to 80th percentile"), 1.0)):
-        figure.add_scatter(x=[None], y=[None], name=words, mode="markers", marker={"color": NEUTRAL, "opacity": opacity, "symbol": "square", "size": 12})
+    for group, words, look in (("quantizing", tr("quantizing A and B, by this package"), striped), ("product", tr("product: median, line from 20th to 80th percentile"), {})):
+        figure.add_bar(x=[None], y=labels[:1], name=words, orientation="h", offsetgroup=group, marker={"color": NEUTRAL} | look)
     figure.update_layout(barmode="group", bargap=0.25, legend={"orientation": "h", "y": 1.02, "x": 0, "yanchor": "bottom", "traceorder": "reversed"}, height=110 + 44 * max(len(ran), 3))
     figure.update_xaxes(title=tr("milliseconds"), rangemode="tozero")
     figure.update_yaxes(automargin=True, title=tr("recipe"))
@@ -73,12 +74,12 @@ def pays_figure(found: Sweep, recipe: str) -> go.Figure:
     kernels = {(point.shape, point.batch): point.result for point in found.points if point.result.case.recipe == recipe}
     rows = [f"{told(shape.layer)}<br>{shape.n} × {shape.k}" if shape.model != "square" else shape.layer for shape in found.shapes]
     about = [[_about(kernels.get((shape, batch))) for batch in found.batches] for shape in found.shapes]
-    figure = go.Figure(go.Heatmap(
-        z=np.log2(speedups), x=[str(batch) for batch in found.batches], y=rows, customdata=about, colorscale="RdBu", zmin=-2, zmax=2, xgap=2, ygap=2,
-        text=[["" if np.isnan(value) else f"{value:.2f} ×" for value in line] for line in speedups], texttemplate="%{text}",
-        hovertemplate=tr("%{y}, batch %{x}: %{text}<br>%{customdata}") + "<extra></extra>",
-        colorbar={"title": tr("× BF16"), "tickvals": [-2, -1, 0, 1, 2], "ticktext": ["¼", "½", "1", "2", "4"]},
-    ))  # fmt: skip
+    figure = go.Figure(written({
+        "z": np.log2(speedups), "x": [str(batch) for batch in found.batches], "y": rows, "customdata": about, "colorscale": DIVERGING, "zmin": -2, "zmax": 2, "xgap": 2, "ygap": 2,
+        "text": [["" if np.isnan(value) else f"{value:.2f} ×" for value in line] for line in speedups],
+        "hovertemplate": tr("%{y}, batch %{x}: %{text}<br>%{customdata}") + "<extra></extra>",
+        "colorbar": {"title": tr("× BF16"), "tickvals": [-2, -1, 0, 1, 2], "ticktext": ["¼", "½", "1", "2", "4"]},
+    }))  # fmt: skip
     figure.update_layout(height=120 + 44 * len(rows))
     figure.update_xaxes(title=tr("batch (tokens)"), type="category", showgrid=False)
     figure.update_yaxes(autorange="reversed", type="category", automargin=True, showgrid=False)
@@ -109,7 +110,7 @@ def roofline_figure(profile: DeviceProfile, points: Sequence) -> go.Figure:
         symbol = f"{marker['symbol']}-open" if "emulated" in point.how else marker["symbol"]
         figure.add_scatter(
             x=[point.flop_per_byte], y=[point.tflops], name=recipe_title(point.recipe), mode="markers", marker={**marker, "symbol": symbol, "size": 12, "line": {"width": 2, "color": marker["color"]}},
-            hovertemplate=tr("%{x:.3g} FLOP per byte<br>%{y:.4g} TFLOP/s<br>") + f"{tr(point.how)}, {point.operand}<extra>{recipe_title(point.recipe)}</extra>",
+            hovertemplate=tr("%{x:.3g} FLOP per byte<br>%{y:.4g} TFLOP/s<br>") + tr("{how}, {units}").format(how=tr(point.how), units=point.operand) + f"<extra>{recipe_title(point.recipe)}</extra>",
         )  # fmt: skip
     figure.update_layout(height=480)
     figure.update_xaxes(title=tr("arithmetic intensity (FLOP per byte)"), type="log", dtick=1)

@@ -11,7 +11,9 @@ from fp8core.calibration import CALIBRATIONS, Calibration, DelayedScaling, Delay
 from fp8core.formats import parse_format
 from pages.ui import theme
 from pages.ui.charts import parts
+from pages.ui.charts.cells import written
 from pages.ui.language import told, tr
+from pages.ui.number_tables import percent
 
 Table = Mapping[tuple[str, str], Calibration]
 
@@ -76,17 +78,17 @@ def effects(table: Table) -> go.Figure:
     base = np.array([table["amax", name].sqnr_db for name in names])
     gain = values - base
     extra = [[[100 * table[m, n].clipped, 100 * table[m, n].flushed, table[m, n].amax, gain[i, j]] for j, n in enumerate(names)] for i, m in enumerate(methods)]
-    text = [[f"<b>{v:.1f} dB</b><br>↑{c:.2g} %<br>↓{f:.2g} %" for v, (c, f, _, _) in zip(line, pairs, strict=True)] for line, pairs in zip(values, extra, strict=True)]
+    text = [[f"<b>{v:.1f} dB</b><br>↑{percent(c / 100)}<br>↓{percent(f / 100)}" for v, (c, f, _, _) in zip(line, pairs, strict=True)] for line, pairs in zip(values, extra, strict=True)]
     cells = {
-        "type": "heatmap", "z": np.clip(gain, -12, 12), "x": [_title(name) for name in names], "y": [tr(CALIBRATIONS[method].title) for method in methods], "text": text, "texttemplate": "%{text}", "customdata": extra,
-        "colorscale": theme.DIVERGING, "zmin": -12, "zmax": 12, "xgap": 3, "ygap": 3, "textfont": {"size": 14}, "showscale": False,
+        "z": np.clip(gain, -12, 12), "x": [_title(name) for name in names], "y": [tr(CALIBRATIONS[method].title) for method in methods], "text": text, "customdata": extra,
+        "colorscale": theme.DIVERGING, "zmin": -12, "zmax": 12, "xgap": 3, "ygap": 3, "showscale": False,
         "hovertemplate": tr("%{y} for %{x}: amax %{customdata[2]:.5g}<br>%{text}<br>%{customdata[3]:+.2f} dB against the largest<br>clipped %{customdata[0]:.4f} %, flushed %{customdata[1]:.3f} %") + "<extra></extra>",
     }  # fmt: skip
     layout = {
         "xaxis": {"title": tr("number format"), "side": "top", "type": "category", "showgrid": False}, "yaxis": {"type": "category", "autorange": "reversed", "showgrid": False},
         "height": 480,
     }  # fmt: skip
-    return go.Figure([cells], layout)
+    return go.Figure(written(cells, 14), layout)
 
 
 def squared_error(curves: Mapping[str, Calibration], table: Table, energy: float) -> go.Figure:

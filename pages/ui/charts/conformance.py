@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from fp8core.conformance import ORACLES, CheckResult
 from fp8core.formats import FAMILIES
 from fp8core.recipes import LIBRARIES
+from pages.ui.charts.cells import written
 from pages.ui.language import told, tr
 
 # Blue and vermilion stay apart for every kind of colour blindness; the symbols say the same without colour.
@@ -23,10 +24,10 @@ def grid_figure(results: Sequence[CheckResult]) -> go.Figure:
     cells = [[_cell(names, oracle, results) for oracle in oracles] for names in families.values()]
     stops = [[edge, colour] for code, colour, _ in _STATES.values() for edge in ((code - 1) / 3, code / 3)]
     figure = go.Figure(
-        go.Heatmap(
-            x=[name.replace("-", "-<br>") for name in oracles], y=list(families), z=[[cell[0] for cell in row] for row in cells], text=[[cell[1] for cell in row] for row in cells], customdata=[[cell[2] for cell in row] for row in cells],
-            texttemplate="%{text}", textfont={"color": "#FFFFFF", "size": 14}, hovertemplate="%{y}, %{x}<br>%{customdata}<extra></extra>", zmin=0.5, zmax=3.5, colorscale=stops, showscale=False, xgap=3, ygap=3, hoverongaps=False,
-        )
+        written({
+            "x": [name.replace("-", "-<br>") for name in oracles], "y": list(families), "z": [[cell[0] for cell in row] for row in cells], "text": [[cell[1] for cell in row] for row in cells], "customdata": [[cell[2] for cell in row] for row in cells],
+            "hovertemplate": "%{y}, %{x}<br>%{customdata}<extra></extra>", "zmin": 0.5, "zmax": 3.5, "colorscale": stops, "showscale": False, "xgap": 3, "ygap": 3, "hoverongaps": False,
+        }, 14)
     )  # fmt: skip
     figure.update_layout(height=90 + _ROW_PX * len(families), xaxis={"side": "top", "showgrid": False, "fixedrange": True, "type": "category", "tickangle": 0}, yaxis={"autorange": "reversed", "showgrid": False, "fixedrange": True, "type": "category"})
     return figure

@@ -56,7 +56,7 @@ def histogram(d: Distribution, fmt: Format | None, *, axis: str, span: Span | No
     if span is not None:
         zones["shapes"] = [*zones.get("shapes", ()), parts.upright_band(max(span.low, lowest - 0.3), min(span.high, highest + 0.3), fillcolor="rgba(0,0,0,0)", line={"width": 3, "color": theme.ACCENT})]
     layout = {
-        "barmode": "stack", "bargap": 0, "legend": {"orientation": "h", "y": -0.28, "x": 0},
+        "barmode": "stack", "bargap": 0, "legend": {"orientation": "h", "y": -0.28, "x": 0}, "margin": {"t": 56},  # room for the names of the zones below the toolbar
         "xaxis": {"title": axis, "range": [lowest - 0.3, highest + 0.3]} | _powers_of_two(lowest, highest),
         "yaxis": {"title": tr("share of all numbers (%)"), "rangemode": "tozero"},
     }  # fmt: skip

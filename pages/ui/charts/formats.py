@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from fp8core.grid import Code, Spacing, describe_code, exact_text
 from fp8core.number import interval
 from fp8core.reinterpret import MEANINGS, Reinterpretation
+from pages.ui.charts.cells import written
 from pages.ui.language import told, tr
 from pages.ui.number_tables import kind_word
 from pages.ui.theme import FATE_COLOURS, colours, dash, symbol
@@ -40,7 +41,7 @@ def _axis_figure(spacings: list[Spacing], axis: str) -> go.Figure:
             customdata=[_value_text(s, value) if len(spacings) <= _MOST_IN_DETAIL else raised(exact_text(float(value))) for value in values],
             hovertemplate="%{customdata}<extra>" + told(s.title) + "</extra>",
         )  # fmt: skip
-    names = [f"<b>{told(s.title)}</b><br>{_shown(s)}" for s in spacings]
+    names = [f"<b>{told(s.title)}</b><br>{_shown(s, axis)}" for s in spacings]
     figure.update_yaxes(tickvals=list(range(len(spacings))), ticktext=names, range=[len(spacings) - 0.5, -0.5], showgrid=False, zeroline=False)
     figure.update_layout(height=130 + 74 * len(spacings), margin={"l": 10, "r": 20, "t": 20, "b": 60}, hovermode="closest")
     _number_axis(figure, spacings, axis)
@@ -145,11 +146,11 @@ def code_figure(table: tuple[Code, ...], dark: bool) -> go.Figure:
     columns = min(16, len(table))  # a power of two, as the number of codes is
     rows = len(table) // columns
     figure = go.Figure(
-        go.Heatmap(
-            z=np.array(_shades(table)).reshape(rows, columns), zmin=-1, zmax=1, colorscale=_SHADES["dark" if dark else "light"], showscale=False, xgap=2, ygap=2, hoverongaps=True,
-            text=np.array([_short(row.value) for row in table]).reshape(rows, columns), texttemplate="%{text}", textfont={"size": 12, "color": "#f2f2f2" if dark else "#16181d"},
-            customdata=np.array([_code_text(row) for row in table]).reshape(rows, columns), hovertemplate="%{customdata}<extra></extra>",
-        )
+        written({
+            "z": np.array(_shades(table)).reshape(rows, columns), "zmin": -1, "zmax": 1, "colorscale": _SHADES["dark" if dark else "light"], "showscale": False, "xgap": 2, "ygap": 2, "hoverongaps": True,
+            "text": np.array([_short(row.value) for row in table]).reshape(rows, columns),
+            "customdata": np.array([_code_text(row) for row in table]).reshape(rows, columns), "hovertemplate": "%{customdata}<extra></extra>",
+        }, 12)
     )  # fmt: skip
     figure.update_xaxes(title=tr("last four bits (hexadecimal)"), tickvals=list(range(columns)), ticktext=[f"{c:X}" for c in range(columns)], side="top", showgrid=False, zeroline=False)
     figure.update_yaxes(title=tr("leading bits") if rows > 2 else None, showticklabels=rows > 1, tickvals=list(range(rows)), ticktext=[f"{r:X}_" for r in range(rows)], autorange="reversed", showgrid=False, zeroline=False)
@@ -173,8 +174,8 @@ def reading_figure(found: Reinterpretation, chosen: int) -> go.Figure:
     texts = [f"<b>0x{code:02X}</b><br>{told(found.first.title)}: {raised(exact_text(float(a)))}<br>{told(found.second.title)}: {raised(exact_text(float(b)))}" for code, (a, b) in enumerate(zip(found.first.values, found.second.values, strict=True))]
     colours = [FATE_COLOURS["normal"], FATE_COLOURS["saturated"], FATE_COLOURS["flushed"], FATE_COLOURS["lost"]]
     steps = [[(at + edge) / len(kinds), colours[at]] for at in range(len(kinds)) for edge in (0, 1)]
-    figure = go.Figure(go.Heatmap(z=place, zmin=-0.5, zmax=len(kinds) - 0.5, colorscale=steps, showscale=False, xgap=2, ygap=2, customdata=np.array(texts).reshape(-1, 16), hovertemplate="%{customdata}<extra></extra>",
-                                  text=np.array(list(_MARKS))[place], texttemplate="%{text}", textfont={"size": 12, "color": "#FFFFFF"}))  # fmt: skip
+    figure = go.Figure(written({"z": place, "zmin": -0.5, "zmax": len(kinds) - 0.5, "colorscale": steps, "showscale": False, "xgap": 2, "ygap": 2, "customdata": np.array(texts).reshape(-1, 16), "hovertemplate": "%{customdata}<extra></extra>",
+                                  "text": np.array(list(_MARKS))[place]}, 12))  # fmt: skip
     names = {"half": tr("half"), "number_becomes_nan": tr("number → NaN"), "special_becomes_number": tr("NaN, ∞ → number"), "other": tr("other")}
     for at, kind in enumerate(kinds):
         if found.count(kind):
@@ -227,9 +228,11 @@ def _step_text(value: float, step: float) -> str:
     return raised(f"{exact_text(float(value))} → {exact_text(float(value + step))}<br>{exact_text(float(step))} = {step / value:.3%}")
 
 
-def _shown(s: Spacing) -> str:
+def _shown(s: Spacing, axis: str) -> str:
     if not s.complete:
         return tr("powers of two only")
+    if axis != "log":
+        return tr("all {count} values").format(count=s.all_values.size)
     return tr("1 positive value") if s.values.size == 1 else tr("all {count} positive values").format(count=s.values.size)
 
 

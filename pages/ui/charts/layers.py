@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from fp8core.layers import LayerReport, Tiles
 from pages.ui import theme
 from pages.ui.charts import parts
+from pages.ui.charts.cells import written
 from pages.ui.language import tr
 
 _ROW_PX = 19  # one layer
@@ -79,15 +80,15 @@ def heat_map(reports: list[LayerReport], titles: dict[str, str]) -> go.Figure:
     values = [[_finite_db(layer.errors[recipe]) if recipe in layer.errors else math.nan for recipe in titles] for layer in layers]
     hover = [[_arithmetic(layer, layer.errors[recipe]) if recipe in layer.errors else "" for recipe in titles] for layer in layers]
     cells = {
-        "type": "heatmap", "z": values, "x": list(titles.values()), "y": list(range(len(layers))), "colorscale": theme.SEQUENTIAL, "xgap": 2, "ygap": 1,
-        "text": [["" if math.isnan(v) else f"{v:.1f}" for v in row] for row in values], "texttemplate": "%{text}",
+        "z": values, "x": list(titles.values()), "y": list(range(len(layers))), "colorscale": theme.SEQUENTIAL, "xgap": 2, "ygap": 1,
+        "text": [["" if math.isnan(v) else f"{v:.1f}" for v in row] for row in values],
         "customdata": hover, "hovertemplate": "%{customdata}<extra>%{x}</extra>", "colorbar": {"title": {"text": tr("SQNR (dB)")}},
     }  # fmt: skip
     layout = {
         "xaxis": {"title": tr("recipe"), "showgrid": False}, "height": 150 + _ROW_PX * max(len(layers), 10),
         "yaxis": {"range": [len(layers) - 0.5, -0.5], "tickvals": list(range(len(layers))), "ticktext": [short(layer.name) for layer in layers], "title": tr("layer, the most unusual first"), "showgrid": False},
     }  # fmt: skip
-    return go.Figure([cells], layout)
+    return go.Figure(written(cells), layout)
 
 
 def outliers(reports: list[LayerReport], titles: dict[str, str], selected: str = "") -> go.Figure:

@@ -14,6 +14,7 @@ from fp8core.number import NumberReport, interval
 from pages.ui.charts import parts
 from pages.ui.charts.formats import raised
 from pages.ui.language import told, tr
+from pages.ui.number_tables import percent
 from pages.ui.theme import colour
 
 _GREY = "#8a8f98"
@@ -148,7 +149,7 @@ def errors_figure(reports: tuple[NumberReport, ...]) -> go.Figure:
 
 def _outcome(report: NumberReport) -> str:
     if math.isfinite(report.relative_error) and report.relative_error > 0:
-        return f"{100 * report.relative_error:.3g} % → {report.value:.7g}"
+        return f"{percent(report.relative_error)} → {report.value:.7g}"
     if report.value == report.x or (math.isnan(report.value) and math.isnan(report.x)):
         return tr("exact")
     return f"→ {exact_text(report.value, 9)}"

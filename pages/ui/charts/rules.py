@@ -17,7 +17,7 @@ from pages.ui.charts import parts
 from pages.ui.language import told, tr
 
 _LANE_PIXELS = 15
-_WIDTHS = (7, 5.5, 4.2, 3, 1.6)  # where curves coincide, each still shows beside the one drawn after it
+_WIDTHS = (9, 7.2, 5.6, 4.2, 2.8)  # where curves coincide, each still shows beside the one drawn after it
 
 
 def swarm(libraries: Mapping[str, tuple[Recipe, ...]], reports: Mapping[str, ErrorReport]) -> go.Figure:

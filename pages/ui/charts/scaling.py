@@ -10,7 +10,9 @@ import plotly.graph_objects as go
 from fp8core.distributions import Maps
 from fp8core.metrics import ErrorReport
 from pages.ui import theme
+from pages.ui.charts.cells import written
 from pages.ui.language import tr
+from pages.ui.number_tables import percent
 
 
 def matrix(reports: Mapping[tuple[str, str], ErrorReport], chosen: tuple[str, str]) -> go.Figure:
@@ -23,9 +25,9 @@ def matrix(reports: Mapping[tuple[str, str], ErrorReport], chosen: tuple[str, st
     rows, columns = (list(dict.fromkeys(pair[side] for pair in reports)) for side in (0, 1))
     values = np.array([[reports[row, column].sqnr_db for column in columns] for row in rows])
     share = [[(100 * reports[row, column].underflow, 100 * reports[row, column].saturation) for column in columns] for row in rows]
-    text = [[f"<b>{v:.1f} dB</b><br>↓{u:.2g} %  ↑{s:.2g} %" for v, (u, s) in zip(line, pairs, strict=True)] for line, pairs in zip(values, share, strict=True)]
+    text = [[f"<b>{v:.1f} dB</b><br>↓{percent(u / 100)}  ↑{percent(s / 100)}" for v, (u, s) in zip(line, pairs, strict=True)] for line, pairs in zip(values, share, strict=True)]
     cells = {
-        "type": "heatmap", "z": values, "x": columns, "y": [tr(row) for row in rows], "text": text, "texttemplate": "%{text}", "customdata": share, "colorscale": theme.SEQUENTIAL, "xgap": 3, "ygap": 3,
+        "z": values, "x": columns, "y": [tr(row) for row in rows], "text": text, "customdata": share, "colorscale": theme.SEQUENTIAL, "xgap": 3, "ygap": 3,
         "colorbar": {"title": tr("SQNR (dB)")},
         "hovertemplate": tr("granularity %{y}, rule %{x}<br>SQNR %{z:.2f} dB<br>flushed to zero %{customdata[0]:.3f} %<br>saturated %{customdata[1]:.3f} %") + "<extra></extra>",
     }  # fmt: skip
@@ -37,7 +39,7 @@ def matrix(reports: Mapping[tuple[str, str], ErrorReport], chosen: tuple[str, st
     if chosen in reports:
         i, j = rows.index(chosen[0]), columns.index(chosen[1])
         layout["shapes"] = [{"type": "rect", "x0": j - 0.5, "x1": j + 0.5, "y0": i - 0.5, "y1": i + 0.5, "line": {"width": 4, "color": theme.ACCENT}}]
-    return go.Figure([cells], layout)
+    return go.Figure(written(cells), layout)
 
 
 def scale_map(maps: Maps) -> go.Figure:

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from fp8core.sensitivity import Growth, ProductReport, Sensitivity
 from pages.ui import theme
 from pages.ui.charts import parts
+from pages.ui.charts.cells import written
 from pages.ui.charts.layers import short
 from pages.ui.language import tr
 
@@ -23,11 +24,11 @@ def products_map(reports: Sequence[ProductReport], titles: dict[str, str]) -> go
     values = [[_finite(found[layer, recipe].product_sqnr_db) for recipe in titles] for layer in layers]
     hover = [[_told(found[layer, recipe]) for recipe in titles] for layer in layers]
     cells = {
-        "type": "heatmap", "z": values, "x": list(titles.values()), "y": list(range(len(layers))), "colorscale": theme.SEQUENTIAL, "xgap": 2, "ygap": 1,
-        "text": [["" if math.isnan(value) else f"{value:.1f}" for value in row] for row in values], "texttemplate": "%{text}",
+        "z": values, "x": list(titles.values()), "y": list(range(len(layers))), "colorscale": theme.SEQUENTIAL, "xgap": 2, "ygap": 1,
+        "text": [["" if math.isnan(value) else f"{value:.1f}" for value in row] for row in values],
         "customdata": hover, "hovertemplate": "%{customdata}<extra>%{x}</extra>", "colorbar": {"title": {"text": tr("SQNR (dB)")}},
     }  # fmt: skip
-    return go.Figure([cells], _rows_layout(layers) | {"xaxis": {"title": tr("recipe"), "showgrid": False}})
+    return go.Figure(written(cells), _rows_layout(layers) | {"xaxis": {"title": tr("recipe"), "showgrid": False}})
 
 
 def alone_bars(found: Sequence[Sensitivity], whole_db: float) -> go.Figure:

@@ -33,7 +33,7 @@ class Lesson:
 
 LESSONS: dict[str, Lesson] = {
     "eight_bits": Lesson("eight_bits", 2, "pages/formats.py", {"formats": ("e4m3fn", "int8"), "axis": "linear"}, {"name": "e4m3fn", "beside": "int8", "number": "0.1"}),
-    "e4m3_e5m2": Lesson("two_formats", 2, "pages/formats.py", {"formats": ("e4m3fn", "e5m2"), "axis": "binade"}, {"first": "e4m3fn", "second": "e5m2"}),
+    "e4m3_e5m2": Lesson("two_formats", 2, "pages/formats.py", {"formats": ("e4m3fn", "e5m2"), "axis": "binade"}, {"first": "e4m3fn", "second": "e5m2", "wide": "bfloat16"}),
     "log_line": Lesson("doublings", 0, "pages/formats.py", {"formats": ("e4m3fn", "int8"), "axis": "log"}, {"name": "e4m3fn", "beside": "int8", "near": 0, "far": 7}),
     "ulp": Lesson("rounding", 1, "pages/number.py", {"number": "400", "format": "e4m3fn"}, {"numbers": ("400", "0.1"), "name": "e4m3fn"}),
     "scale": Lesson("scale", 1, "pages/distributions.py", {"source": "weights", "format": "e4m3fn", "granularity": "tensor"}, {"source": "weights", "recipe": "tensor_e4m3"}),

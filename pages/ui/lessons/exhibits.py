@@ -20,7 +20,7 @@ from fp8core.formats import parse_format
 from fp8core.gemm import ACCUMULATORS
 from fp8core.gemm.accumulate import accumulation_growth
 from fp8core.gemm.error import error_growth, random_pair
-from fp8core.grid import Spacing, describe, spacing
+from fp8core.grid import describe, spacing
 from fp8core.metrics import measure, sqnr_db
 from fp8core.number import explain
 from fp8core.quantized import quantize
@@ -30,8 +30,8 @@ from pages.ui import accumulations, measurements, theme
 from pages.ui.charts.benchmark import roofline_figure, time_figure
 from pages.ui.charts.calibration import delayed as delayed_figure
 from pages.ui.charts.distributions import histogram
-from pages.ui.charts.formats import grid_figure, spacing_figure
-from pages.ui.charts.lessons import bars, beside_an_outlier, ranking
+from pages.ui.charts.formats import spacing_figure
+from pages.ui.charts.lessons import as_shares, bars, beside_an_outlier, by_doubling, on_one_range, ranking
 from pages.ui.charts.matmul import accumulation_figure
 from pages.ui.charts.number import number_line
 from pages.ui.charts.rules import scale_curves
@@ -42,6 +42,7 @@ from pages.ui.view import View, recipe_title
 
 SIDE = 512  # as on the pages that a lesson leads to, so that both show the same numbers
 LOUD = 10  # an rms that only a loud column of "outlier_channels" has
+FALL = 10  # dB: who has lost more is said to have fallen
 FACTORS = (*(step * 10.0**power for power in range(6) for step in (1, 3)), 1e6)
 
 
@@ -51,7 +52,7 @@ class Exhibit:
 
     Args:
         numbers: by the names of their places in the text.
-        figures: from left to right.
+        figures: in their order, which are side by side or one below the other.
         beside: the text stands beside a single figure, and not below it.
     """
 
@@ -74,20 +75,20 @@ def eight_bits(name: str, beside: str, number: str) -> Exhibit:
         "codes": 1 << fmt.bits, "values": about.finite_count, "nan_codes": about.nan_codes, "max": fmt.max, "inside": inside, "share": 100 * inside / about.finite_count, "other_inside": stretched,
         "number": number, "bits": found.code.bits, "formula": formula(found.code.arithmetic),
     }  # fmt: skip
-    return Exhibit(numbers, (_shares([spacing(name), spacing(beside)], 300),))
+    return Exhibit(numbers, (_tall(on_one_range([spacing(name), spacing(beside)], 1.0), 300),))
 
 
-def two_formats(first: str, second: str) -> Exhibit:
+def two_formats(first: str, second: str, wide: str) -> Exhibit:
     """Range against precision: all positive numbers, and their relative gaps."""
     pair = [spacing(first), spacing(second)]
     a, b = describe(first), describe(second)
-    numbers = {"ratio": b.max / a.max}
+    numbers = {"ratio": b.max / a.max, "wide_binades": len(np.unique(spacing(wide).binades))}
     for place, about, s in (("first", a, pair[0]), ("second", b, pair[1])):
         numbers |= {
             f"{place}_max": about.max, f"{place}_doublings": about.dynamic_range_binades,
             f"{place}_precision": 100 * about.relative_precision, f"{place}_per_binade": int(s.per_binade.max()),
         }  # fmt: skip
-    return Exhibit(numbers, (_doublings(pair, 360), _tall(spacing_figure(pair, relative=True), 360)))
+    return Exhibit(numbers, (_tall(by_doubling(pair), 360), _tall(spacing_figure(pair, relative=True), 360)))
 
 
 def doublings(name: str, beside: str, near: int, far: int) -> Exhibit:
@@ -100,7 +101,7 @@ def doublings(name: str, beside: str, near: int, far: int) -> Exhibit:
     normal = s.relative[(s.values >= s.min_normal) & np.isfinite(s.steps)]
     numbers |= {"finest": 100 * float(normal.min()), "coarsest": 100 * float(normal.max())}
     pair = [s, spacing(beside)]
-    return Exhibit(numbers, (_doublings(pair, 360), _tall(spacing_figure(pair, relative=False), 360)))
+    return Exhibit(numbers, (_tall(by_doubling(pair), 360), _tall(spacing_figure(pair, relative=False), 360)))
 
 
 def rounding(numbers: tuple[str, str], name: str) -> Exhibit:
@@ -144,7 +145,7 @@ def outlier(source: str, recipes: Sequence[str], factor: float) -> Exhibit:
     numbers = {
         "factor": factor, "int_step": factor / parse_recipe(int_name).fmt.max, "doublings": describe(parse_recipe(float_name).format).dynamic_range_binades, "outliers": int((planted != x).sum()), "count": x.numel(), "int_zero": 100 * ordinary[int_name][at][1], "float_zero": 100 * ordinary[float_name][at][1],
         "int_db": ordinary[int_name][at][0], "float_db": ordinary[float_name][at][0], "int_plain_db": ordinary[int_name][0][0],
-        "float_falls": next(each for each, (db, _) in zip(FACTORS, ordinary[float_name], strict=True) if db < ordinary[float_name][0][0] - 10), "block_db": ordinary[block_name][-1][0], "last": FACTORS[-1],
+        "float_falls": next(each for each, (db, _) in zip(FACTORS, ordinary[float_name], strict=True) if db < ordinary[float_name][0][0] - FALL), "fall": FALL, "block_db": ordinary[block_name][-1][0], "last": FACTORS[-1],
     }  # fmt: skip
     return Exhibit(numbers, (_tall(beside_an_outlier(FACTORS, ordinary), 400),))
 
@@ -187,9 +188,11 @@ def scale_rules(source: str, formats: Sequence[str], rules: Sequence[str]) -> Ex
         "rules": len(rules), "first_max": first.max, "first_significand": first.max / 2.0**first.emax, "first_emax": first.emax, "first_spread": max(of_first.values()) - min(of_first.values()),
         "first_ceil": of_first["ceil"], "first_floor": of_first["floor"], "first_amax": of_first["amax"], "second_ceil": of_second["ceil"], "second_even": of_second["even"],
     }  # fmt: skip
+    curves = {rule: scale_curve(formats[1], rule, "e8m0fnu") for rule in rules}
+    numbers["ceil_unused"] = float(np.log2(curves["ceil"][1].max()))
     titles = {name: f"MX, {parse_format(name).title}" for name in formats}
     picture = bars(list(rules), {titles[name]: [report.sqnr_db for report in found[name].values()] for name in formats}, {titles[name]: theme.colour(name) for name in formats}, tr("scale rule"))
-    return Exhibit(numbers, (picture, _tall(scale_curves({rule: scale_curve(formats[1], rule, "e8m0fnu") for rule in rules}), 380)))
+    return Exhibit(numbers, (picture, _tall(scale_curves(curves), 380)))
 
 
 def element_or_scale(source: str, recipes: Sequence[str]) -> Exhibit:
@@ -234,7 +237,7 @@ def few_bits(source: str, formats: Sequence[str], recipes: Sequence[str]) -> Exh
     titles = {name: recipe_title(name) if name in RECIPES else tr("{format}, one scale for the tensor").format(format=parse_recipe(name).fmt.title) for name in recipes}
     notes = {titles[name]: tr("{bits:.4g} bits").format(bits=report.bits_per_value) for name, report in found.items()}
     rows = ranking({titles[name]: report.sqnr_db for name, report in found.items()}, {titles[name]: theme.colour(parse_recipe(name).format) for name in recipes}, notes)
-    return Exhibit(numbers, (_shares([spacing(name) for name in formats], 400), rows))
+    return Exhibit(numbers, (_tall(as_shares([spacing(name) for name in formats]), 400), rows))
 
 
 def speed(run: str, recipe: str, others: Sequence[str], device: str, tokens: tuple[int, int], side: int) -> Exhibit:
@@ -267,18 +270,6 @@ def accumulators(units: Sequence[str], lengths: Sequence[int]) -> Exhibit:
         "positive_rounding": 100 * rounded[-1].rms_error / rounded[-1].rms,
     }  # fmt: skip
     return Exhibit(numbers, (_tall(accumulation_figure(panels, {name: ACCUMULATORS[name] for name in units}), 420),))
-
-
-def _shares(spacings: list[Spacing], height: int) -> go.Figure:
-    """All values as shares of the largest, with a title that half a page has room for."""
-    return _tall(grid_figure(spacings, "scaled"), height).update_xaxes(title=tr("value / largest value"))
-
-
-def _doublings(spacings: list[Spacing], height: int) -> go.Figure:
-    """All positive values on a logarithmic axis, with as many ticks as half a page has room for."""
-    figure = _tall(grid_figure(spacings, "log"), height)
-    axis = figure.layout.xaxis
-    return figure.update_xaxes(tickvals=axis.tickvals[::2], ticktext=axis.ticktext[::2], tickangle=0, title=tr("value (positive half)"))
 
 
 def _roofs(profile: DeviceProfile, points: Sequence, height: int) -> go.Figure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import frame
-from pages.ui.language import language, tr
+from pages.ui.language import language, sentences, tr
 from pages.ui.lessons import LESSONS, STEPS, SUMMARY, exhibits, texts
 from pages.ui.view import View
 
@@ -54,26 +54,29 @@ def _navigate(view: View) -> None:
 
 
 def _predict(lesson: str, text: texts.Text, exhibit: exhibits.Exhibit) -> None:
-    st.markdown("#### " + text.question.format(**exhibit.numbers))
-    key = f"prediction_{lesson}"
-    st.session_state[key] = predictions().get(lesson)
-    st.radio(tr("What do you predict?"), range(len(text.choices)), format_func=text.choices.__getitem__, key=key, index=None, on_change=_remember, args=(lesson,))
+    frame.say("#### " + text.question.format(**exhibit.numbers))
+    predicted = predictions().get(lesson)
+    st.markdown(tr("What do you predict?") if predicted is None else tr("You predict: **{choice}**").format(choice=text.choices[predicted]))  # a screen reader does not see the marks
+    with st.container(key="lessons_choices", gap="xxsmall"):  # buttons, as a radio takes the arrow keys for itself
+        for place, choice in enumerate(text.choices):
+            mark = "checked" if predicted == place else "unchecked"
+            st.button(choice, key=f"prediction_{place}", icon=f":material/radio_button_{mark}:", type="tertiary", on_click=_remember, args=(lesson, place))
     st.button(tr("Show what happens"), key="lessons_show", type="primary", on_click=_go, args=(lesson, REVEAL))
 
 
 def _reveal(lesson: str, text: texts.Text, exhibit: exhibits.Exhibit) -> None:
-    st.markdown(text.question.format(**exhibit.numbers))
+    frame.say(text.question.format(**exhibit.numbers))
     _judge(lesson, text)
     beside = exhibit.beside and len(exhibit.figures) == 1
     columns = st.columns([3, 2] if beside else len(exhibit.figures), gap="medium")
     for place, figure in enumerate(exhibit.figures):
         with columns[place]:
-            frame.figure(figure, f"lesson_{lesson}_{place}", tr("Figure {number}: {title}").format(number=place + 1, title=text.title))
+            frame.figure(figure, f"lesson_{lesson}_{place}", tr("**Figure {number}.** {caption}").format(number=place + 1, caption=text.captions[place].format(**exhibit.numbers)))
     with columns[-1] if beside else st.container():
-        st.markdown(text.reveal.format(**exhibit.numbers))
+        frame.say(text.reveal.format(**exhibit.numbers))
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        st.markdown(f"**{tr('Why?')}**\n\n{text.explain.format(**exhibit.numbers)}")
+        frame.say(f"**{tr('Why?')}**\n\n{text.explain.format(**exhibit.numbers)}")
     with right:
         with st.container(border=True):
             st.markdown(f"**{tr('Try it')}**")
@@ -97,9 +100,11 @@ def _judge(lesson: str, text: texts.Text) -> None:
 def _summary() -> None:
     made, came_true = predictions(), right_ones()
     frame.heading(tr("What you predicted, and what you found"))
-    score = tr("{right} of {made} predictions came true.") if made else tr("You have predicted nothing yet.")
-    waiting = tr("{left} lessons are still without a prediction.") if len(made) < len(LESSONS) else ""
-    st.markdown(f"{score} {waiting}".format(right=len(came_true), made=len(made), left=len(LESSONS) - len(made)))
+    if made:
+        waiting = tr("{left} lessons are still without a prediction.") if len(made) < len(LESSONS) else ""
+        st.markdown(sentences(tr("{right} of {made} predictions came true."), waiting).format(right=len(came_true), made=len(made), left=len(LESSONS) - len(made)))
+    else:
+        st.markdown(tr("You have predicted nothing yet."))
     widths = [3, 2, 2]
     for column, heading in zip(st.columns(widths), (tr("Lesson"), tr("Predicted"), tr("Found")), strict=True):
         column.markdown(f"**{heading}**")
@@ -130,8 +135,8 @@ def _go_to_chosen() -> None:
     _go(st.session_state[_MENU], PREDICT)
 
 
-def _remember(lesson: str) -> None:
-    predictions()[lesson] = st.session_state[f"prediction_{lesson}"]
+def _remember(lesson: str, choice: int) -> None:
+    predictions()[lesson] = choice
 
 
 def _forget() -> None:

@@ -11,7 +11,8 @@ from fp8core.recipes import Recipe
 from pages.ui import frame
 from pages.ui.charts import calibration as charts
 from pages.ui.language import told, tr
-from pages.ui.report_tables import decibel, percent
+from pages.ui.number_tables import percent
+from pages.ui.report_tables import decibel
 from pages.ui.tensor_reports import Chosen
 from pages.ui.view import View
 

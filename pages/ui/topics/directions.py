@@ -12,10 +12,11 @@ from fp8core.metrics import ErrorReport, measure
 from fp8core.quantized import SEED, QuantizedTensor, quantize
 from fp8core.recipes import Recipe, make_recipe
 from fp8core.scaling import ScaleSpec
-from pages.ui import frame, report_tables, snippets
+from pages.ui import frame, snippets
 from pages.ui import tensor_reports as work
 from pages.ui.charts import directions as charts
-from pages.ui.language import told, tr
+from pages.ui.language import sentences, told, tr
+from pages.ui.number_tables import percent
 from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
 from pages.ui.view import View
@@ -60,7 +61,7 @@ def _both_ways(chosen: Chosen, recipe: Recipe) -> None:
             tr("**What you see:** the largest difference between the two in each part of the tensor, in per cent of the tensor's rms. One cell is {rows} × {columns} numbers.").format(rows=found.cell[0], columns=found.cell[1]),
         )
     with right:
-        frame.metrics([(tr("Numbers that differ"), report_tables.percent(found.difference.share), tr("Share of all elements whose value after dequantizing depends on the direction."))])
+        frame.metrics([(tr("Numbers that differ"), percent(found.difference.share), tr("Share of all elements whose value after dequantizing depends on the direction."))])
         pairs = ((tr("along rows"), recipe, found.along_rows), (tr("along columns"), other, found.along_columns))
         frame.table([_row({tr("scales"): name}, each, report) for name, each, report in pairs], "both_directions")
 
@@ -105,11 +106,10 @@ def _flat_and_square(view: View, chosen: Chosen) -> None:
     frame.figure(
         charts.shapes(reports, names),
         "block_shapes",
-        tr(
-            "**What you see:** square blocks usually lie further left: one scale for n² numbers fits each of them less well than one for n. What they buy is that the transpose is quantized to the same numbers, and a fraction of the scales to store. The rule and the scale format are those at the left; two levels are an E4M3 scale per block and an FP32 scale for all, as in NVFP4."
-        )
-        + " "
-        + tr("Measured on {count} numbers.").format(count=f"{chosen.x.numel():,}"),
+        sentences(
+            tr("**What you see:** square blocks usually lie further left: one scale for n² numbers fits each of them less well than one for n. What they buy is that the transpose is quantized to the same numbers, and a fraction of the scales to store. The rule and the scale format are those at the left; two levels are an E4M3 scale per block and an FP32 scale for all, as in NVFP4."),
+            tr("Measured on {count} numbers.").format(count=f"{chosen.x.numel():,}"),
+        ),
     )
     rows = [_row({tr("element"): names[element], "n": side}, recipe, report, differ) for ((side, element, _), recipe), (report, _, differ) in zip(recipes.items(), found.values(), strict=True)]
     frame.table(rows, "block_shapes_compared", height=420)

@@ -11,7 +11,7 @@ from fp8core.scaling import GRANULARITIES
 from pages.ui import frame, report_tables, snippets
 from pages.ui import tensor_reports as work
 from pages.ui.charts import scaling as charts
-from pages.ui.language import told, tr
+from pages.ui.language import sentences, told, tr
 from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
 from pages.ui.view import View
@@ -60,6 +60,6 @@ def _maps(chosen: Chosen, recipe: Recipe) -> None:
     left, right = st.columns(2)
     cell = tr("One cell is {rows} × {columns} numbers.").format(rows=pictures.cell[0], columns=pictures.cell[1])
     with left:
-        frame.figure(charts.scale_map(pictures), "scale_map", tr("**What you see:** the scale of each block, as a power of two. One colour means one scale for all; a bright row, column or block holds something large.") + " " + cell)
+        frame.figure(charts.scale_map(pictures), "scale_map", sentences(tr("**What you see:** the scale of each block, as a power of two. One colour means one scale for all; a bright row, column or block holds something large."), cell))
     with right:
-        frame.figure(charts.error_map(pictures), "error_map", tr("**What you see:** how well each part of the tensor survives. Dark cells sit next to something large and share its scale.") + " " + cell)
+        frame.figure(charts.error_map(pictures), "error_map", sentences(tr("**What you see:** how well each part of the tensor survives. Dark cells sit next to something large and share its scale."), cell))

@@ -7,7 +7,7 @@ import streamlit as st
 from fp8core.te_statistics import LogEntry, read_log
 from pages.ui import frame
 from pages.ui.charts import logs as charts
-from pages.ui.language import told, tr
+from pages.ui.language import sentences, told, tr
 from pages.ui.layer_sources import Source
 from pages.ui.upload import MOST_MB, as_text
 from pages.ui.view import View
@@ -20,7 +20,7 @@ def draw(view: View, source: Source) -> None:
     st.file_uploader(tr("A statistics log of Transformer Engine"), type=["log", "txt"], key="layers_logs_file", on_change=_take, max_upload_size=MOST_MB, help=tr("nvdlfw_inspect_globalrank-0.log in the folder nvdlfw_inspect_statistics_logs."))
     held = st.session_state.get(_HELD)
     if isinstance(held, str):
-        st.error(tr("This log was not read.") + " " + as_text(told(held)))
+        st.error(sentences(tr("This log was not read."), as_text(told(held))))
     if not isinstance(held, tuple):
         st.info(tr("Nothing is open. With its debug features on, Transformer Engine writes statistics of every layer's inputs, weights and gradients while it trains; open that log to see them over the steps. What each name means is at the end of this page."))
     else:

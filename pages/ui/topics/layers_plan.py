@@ -11,7 +11,7 @@ from fp8core.packed import LAYOUTS
 from fp8core.plan import EXPORTS, Chosen, Cost, Plan, cautions, frontier, plannable, to_line, uniform
 from pages.ui import frame, plans, snippets, whole_models
 from pages.ui.charts import plans as charts
-from pages.ui.language import told, tr
+from pages.ui.language import sentences, told, tr
 from pages.ui.layer_sources import Source
 from pages.ui.upload import as_text
 from pages.ui.view import View
@@ -97,7 +97,7 @@ def _exports(source: Source, recipes: dict[str, str]) -> str:
         layout = st.radio(tr("The quantized checkpoint"), list(LAYOUTS), key="layers_plan_layout", format_func={key: tr(LAYOUTS[key].title) for key in LAYOUTS}.get)
         reason = plans.refusal(source, recipes, layout)
         if reason:
-            st.caption(tr("It cannot be written so:") + " " + as_text(told(reason)))
+            st.caption(sentences(tr("It cannot be written so:"), as_text(told(reason))))
         elif source.path is not None and source.weights.nbytes > plans.MOST_NBYTES:
             st.caption(tr("It is too large for a download. On this machine, with the plan as JSON from the left:"))
             st.code(f"python -m fp8core export {shlex.quote(str(source.path))} --plan plan.json --to FOLDER --layout {layout}", language="bash")

@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from fp8core.recipes import RECIPES
-from pages.ui import frame
+from pages.ui import frame, report_tables
 from pages.ui import layer_reports as work
 from pages.ui.charts import distributions, layers
 from pages.ui.language import tr
@@ -45,16 +45,17 @@ def draw(view: View, source: Source) -> None:
             if name != view.layers_chart:
                 frame.in_report(title, partial(draw_all, found, titles), f"layers_{name}")
 
-        frame.heading(f"{as_text(layer.name)}: {' × '.join(map(str, layer.shape))}")
+        frame.heading(tr("{tensor}: {shape}").format(tensor=as_text(layer.name), shape=" × ".join(map(str, layer.shape))))
+        with st.columns(2)[0]:
+            recipe = frame.control("recipe").recipe
+        errors = report_tables.errors(layer.errors[recipe], RECIPES[recipe]) if recipe in layer.errors else []
+        frame.flowing_metrics([*errors, *((name, *fact) for name, fact in work.facts(layer).items())])
         left, right = st.columns(2)
         with left:
-            view = frame.control("recipe")
-            recipe = view.recipe
             picture = distributions.histogram(work.layer_distribution(source, layer.name, recipe), RECIPES[recipe].fmt, axis=tr("|x| / scale"))
             frame.figure(picture, "layer_histogram", tr("**What you see:** the numbers of this layer, divided by their scale, over the range of the format. What lies left of it becomes zero."))
             work.link_to_distribution(source, layer, recipe)
         with right:
-            frame.metrics([(name, *fact) for name, fact in work.facts(layer).items()])
             frame.figure(distributions.error_by_binade({titles[name]: error for name, error in layer.errors.items()}), "layer_binades", tr(
                 "**What you see:** the precision of small numbers on the left and of large ones on the right. Floating point keeps a plateau; integers lose 6 dB with each halving."
             ))

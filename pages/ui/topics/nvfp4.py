@@ -14,7 +14,7 @@ from fp8core.rules import SCALE_RULES
 from pages.ui import frame, report_tables
 from pages.ui import tensor_reports as work
 from pages.ui.charts import nvfp4 as charts
-from pages.ui.language import told, tr
+from pages.ui.language import sentences, told, tr
 from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
 from pages.ui.view import View
@@ -82,7 +82,7 @@ def steps(part: Anatomy, recipe: Recipe, store: Format) -> str:
         tr("effective scale: {stored:.6g} · {scale:.6g} = **{effective:.6g}**; every number of the block is divided by it and rounded to {format}").format(
             stored=part.stored, scale=part.global_scale, effective=part.scale, format=told(recipe.fmt.title)
         ),
-        f"{as_text(told(recipe.title))}: {as_text(told(recipe.source) if words.compute is None else f'{told(words.formula)}; {told(words.effect)}')}",
+        tr("{recipe}: {words}").format(recipe=as_text(told(recipe.title)), words=as_text(told(recipe.source) if words.compute is None else tr("{formula}; {effect}").format(formula=told(words.formula), effect=told(words.effect)))),
     ]
     return "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1))
 
@@ -92,14 +92,14 @@ def spread(counts: ScaleCounts) -> str:
     seen = tr("**What you see:** the scales of all {blocks} blocks, by binade.").format(blocks=f"{counts.blocks:,}")
     raised = int(counts.raised.sum())
     lost = tr("{zero} are rounded to zero, {raised} held up above what their amax asks for, {empty} hold only zeros.").format(zero=f"{counts.zero:,}", raised=f"{raised:,}", empty=f"{counts.empty:,}")
-    return f"{seen} {lost}" + (" " + tr("{nan} are NaN.").format(nan=f"{counts.nan:,}") if counts.nan else "")
+    return sentences(seen, lost, tr("{nan} are NaN.").format(nan=f"{counts.nan:,}") if counts.nan else "")
 
 
 def elements(part: Anatomy, fmt: Format) -> list[dict]:
     """One row per element of the block."""
     return [
         {
-            tr("element"): place, tr("x"): float(x), tr("x / scale"): float(scaled), tr("code"): f"0x{int(code):X}", tr("bits"): fmt.bit_string(int(code)), tr("value"): f"{value:g}", tr("x̂"): float(restored), tr("error x̂ − x"): float(error),
+            tr("element"): place, tr("x"): float(x), tr("x / scale"): float(scaled), tr("code"): f"0x{int(code):X}", tr("bit pattern"): fmt.bit_string(int(code)), tr("value"): f"{value:g}", tr("x̂"): float(restored), tr("error x̂ − x"): float(error),
         }
         for place, (x, scaled, code, value, restored, error) in enumerate(zip(part.x, part.scaled, part.codes, part.values, part.restored, part.error, strict=True))
     ]  # fmt: skip

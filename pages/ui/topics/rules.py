@@ -20,6 +20,7 @@ from pages.ui import frame, report_tables, snippets
 from pages.ui import tensor_reports as work
 from pages.ui.charts import rules as charts
 from pages.ui.language import told, tr
+from pages.ui.number_tables import percent
 from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
 from pages.ui.view import View, recipe_title
@@ -117,7 +118,7 @@ def _disagreement(chosen: Chosen, forms: Forms) -> None:
         )
         frame.table(disagreements(chosen, forms), "disagreements", height="content")
         for rule in dict.fromkeys(each.scaling.rule for first in NAMES.values() for each in namesakes(first)):
-            st.markdown(f"- **{as_text(tr(SCALE_RULES[rule].title))}**: {as_text(told(small_print(rule)))}")
+            st.markdown(tr("- **{name}**: {reason}").format(name=as_text(tr(SCALE_RULES[rule].title)), reason=as_text(told(small_print(rule)))))
 
 
 def small_print(rule: str) -> str:
@@ -136,7 +137,7 @@ def _element(chosen: Chosen, measured: Callable) -> None:
             "DeepSeek-V3.1 stores its **scales** in UE8M0, eight exponent bits and nothing else; the numbers themselves stay in E4M3: **{real}** on this tensor. "
             "Were UE8M0 the format of the **elements**, as some articles say, a number could only be a power of two and never negative: {lost} of {count} numbers ({share}) have no code and are lost. "
             "With a sign bit added, which makes nine bits, **{signed}** is left: every number is off by up to a third."
-        ).format(real=report_tables.decibel(real.sqnr_db), lost=f"{bare.lost:,}", count=f"{bare.count:,}", share=report_tables.percent(bare.lost / max(bare.count, 1)), signed=report_tables.decibel(signed.sqnr_db))
+        ).format(real=report_tables.decibel(real.sqnr_db), lost=f"{bare.lost:,}", count=f"{bare.count:,}", share=percent(bare.lost / max(bare.count, 1)), signed=report_tables.decibel(signed.sqnr_db))
     )  # fmt: skip
     library = {name: next(library for library, recipes in LIBRARIES.items() if RECIPES[name] in recipes) for name in _ELEMENTS}
     frame.table([_row(library[name], RECIPES[name], reports[name]) for name in _ELEMENTS], "ue8m0_element")
