@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,6 +56,21 @@ def test_products_of_codes_are_exact_but_for_float32_sums(recipe, shape):
 def test_products_of_fp8_units_promoted_in_float32(recipe, shape):
     qa, qb = factors(shape, recipe)
     assert close(gemm.BACKENDS["triton_fp8"].multiply(qa, qb), qa, qb)
+
+
+@pytest.mark.parametrize("backend", ["triton_fp8", "triton_codes"])
+@pytest.mark.parametrize("k", [1, 20, 32, 33, 100])
+def test_nothing_is_read_beyond_the_scales(backend, k):
+    """What lies behind them in memory is NaN here, as it may be anywhere."""
+    qa, qb = factors((3, k, 2), "mxfp8_e4m3")
+
+    def before_nan(scale_codes):
+        room = torch.full((scale_codes.numel() + 64,), 255, dtype=torch.uint8)
+        room[: scale_codes.numel()] = scale_codes.reshape(-1)
+        return room[: scale_codes.numel()].reshape(scale_codes.shape)
+
+    qa, qb = replace(qa, scale_codes=before_nan(qa.scale_codes)), replace(qb, scale_codes=before_nan(qb.scale_codes.T).T)
+    assert close(gemm.BACKENDS[backend].multiply(qa, qb), qa, qb)
 
 
 @pytest.mark.parametrize("other", ["e2m1fn:1x32:floor:e8m0fnu", "int8:row:amax:float32", "nf4:1x64:amax:float32", "e5m2:128x128:amax:float32"])

@@ -127,8 +127,9 @@ def product_kernel(
         x = load_values(a, a_table, a_scales, rows[:, None], k[None, :], (rows < M)[:, None] & inside[None, :], a_stride, a_scale_stride, A, A_SCALES, E4M3, FOLD, A_OPERAND)
         y = load_values(b, b_table, b_scales, columns[None, :], k[:, None], (columns < N)[None, :] & inside[:, None], b_stride, b_scale_stride, B, B_SCALES, E4M3, FOLD, B_OPERAND)
         if PROMOTE:
-            scale_a = load_scale(a_scales, rows, first, rows < M, a_scale_stride, A_SCALES, E4M3)
-            scale_b = load_scale(b_scales, columns, first, columns < N, b_scale_stride, B_SCALES, E4M3)
+            block = min(first, K - 1)  # beyond K there is none, and what is read there is multiplied by 0
+            scale_a = load_scale(a_scales, rows, block, rows < M, a_scale_stride, A_SCALES, E4M3)
+            scale_b = load_scale(b_scales, columns, block, columns < N, b_scale_stride, B_SCALES, E4M3)
             total += tl.dot(x, y, input_precision="ieee") * scale_a[:, None] * scale_b[None, :]
         else:
             total = tl.dot(x, y, total, input_precision="ieee")
