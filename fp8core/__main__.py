@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 
@@ -18,10 +19,15 @@ from fp8core.rules import SCALE_RULES
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; exit code 0, 1 where a comparison found a difference, 2 with a sentence where the input is bad, or 130 after Ctrl-C."""
+    """Run one command; exit code 0, 1 where a comparison found a difference, 2 with a sentence where the input is bad, 130 after Ctrl-C, or 141 where nobody reads on."""
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options) or 0
+        code = options.command(options) or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read along has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (ValueError, OSError) as error:
         print(f"fp8core: {error}", file=sys.stderr)
         return 2

@@ -1,6 +1,10 @@
 """python -m fp8core analyze: the rows of `analyze`, written as they come, and a run that was stopped gives the same file in the end."""
 
 import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -126,3 +130,11 @@ def test_a_checkpoint_without_matrices_says_so(tmp_path, capsys):
     assert "no tensor here is quantized" in capsys.readouterr().out
     assert run(tmp_path / "absent.safetensors") == 2
     assert "it cannot be read" in capsys.readouterr().err
+
+
+def test_nobody_has_to_read_to_the_end():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([sys.executable, "-m", "fp8core", "recipes"], cwd=Path(__file__).parents[1], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

@@ -24,6 +24,7 @@ def draw(view: View, source: Source) -> None:
     """Draw the topic."""
     if not plans.tensors(source):
         st.info(tr("No tensor here is a matrix of numbers in high precision: there is nothing to plan."))
+        _left_out(source)
         return
     frame.control("candidates")
     left, middle, right = st.columns(3, gap="medium")
@@ -49,11 +50,16 @@ def draw(view: View, source: Source) -> None:
         st.button(tr("Back to the best for the budget"), key="layers_plan_reset", icon=":material/undo:", on_click=plans.forget)
     frame.heading(tr("The plan, layer by layer"))
     st.caption(tr("Click a recipe to change it. The link of this page holds the plan."))
-    if large := plans.too_large(source):
-        st.caption(tr("Left out, as files that are sent here are measured up to {most:,} numbers per tensor: {count} larger ones, such as {layer}. The command line has no such limit.").format(most=source.most, count=len(large), layer=as_text(large[0])))
+    _left_out(source)
     plans.table(source, found, recipes, candidates, view.fused)
     layout = _exports(source, recipes)
     frame.copy_python(_python(source, view, candidates, by_hand, layout))
+
+
+def _left_out(source: Source) -> None:
+    """Say which tensors have too many numbers to be measured here."""
+    if large := plans.too_large(source):
+        st.caption(tr("Left out, as files that are sent here are measured up to {most:,} numbers per tensor: {count} larger ones, such as {layer}. The command line has no such limit.").format(most=source.most, count=len(large), layer=as_text(large[0])))
 
 
 def _numbers(view: View, source: Source, found: Sequence[Cost], candidates: tuple[str, ...], plan: Chosen, by_hand: bool) -> None:
