@@ -68,8 +68,11 @@ def test_what_was_refused_is_told():
 def test_unknown_members_of_a_list_are_left_out_and_order_is_kept():
     view, refused = View.from_query({"formats": "e5m2,e9m9,e4m3fn,e8m8,e5m2"})
     assert view.formats == ("e5m2", "e4m3fn")
-    assert [(each.key, each.text, each.shown) for each in refused] == [("formats", member, "e5m2,e4m3fn") for member in ("e8m8", "e9m9")]
-    assert View.from_query({"formats": ""})[0] == View.from_query({"formats": "nothing,here"})[0] == View()
+    assert [(each.key, each.text, each.shown) for each in refused] == [("formats", member, "") for member in ("e8m8", "e9m9")]  # left out, and nothing in its place
+    assert View.from_query({"formats": "e5m2,,e4m3fn"})[1] == ()
+    for text, rule in (("", "is empty, and at least one is needed"), ("nothing,here", "is not one of the choices")):
+        view, (why,) = View.from_query({"formats": text})
+        assert view == View() and why.rule == rule
 
 
 @pytest.mark.parametrize("number", ["0.1", "-3e-5", "1/3", "2^-9", "inf", "-nan", "0x5E", "−1"])

@@ -86,7 +86,7 @@ def _narrowed(infos: Mapping[str, TensorInfo], quantized: Mapping[str, str], lay
 
 def _scales(infos: Mapping[str, TensorInfo], quantized: Mapping[str, str]) -> str:
     first = next((name for name, recipe in quantized.items() if infos[name].dtype is torch.float16 and family(recipe) not in LAYOUTS["compressed-tensors"].bfloat16), "")
-    return first and f"The scales of {quote(first)} are FP32, and transformers rounds them to FP16, the type of the model: scales below 6.1e-5 lose digits, and those of weights near zero with them."
+    return first and f"The scales of {quote(first)} are FP32, and transformers rounds them to FP16, the type of the model: scales below 6.1e-5 lose digits, and with them the weights that they scale."
 
 
 def _parts_of_blocks(infos: Mapping[str, TensorInfo], quantized: Mapping[str, str]) -> str:

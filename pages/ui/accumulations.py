@@ -40,7 +40,7 @@ def quantization(view: View) -> dict[int, tuple[ProductError, ...]]:
 
 def heading(mean: int) -> str:
     """What the numbers of one panel are."""
-    return tr("mean 0, as many negative as positive") if mean == 0 else tr("mean {mean}, most of them positive").format(mean=mean)
+    return tr("mean 0: signs are mixed") if mean == 0 else tr("mean {mean}: most are positive").format(mean=mean)
 
 
 def table(view: View) -> list[dict]:

@@ -140,4 +140,4 @@ def _cell(results: list[CheckResult]) -> str:
 
 
 def _grouped(count: int) -> str:
-    return f"{count:,}".replace(",", " ")
+    return f"{count:,}"

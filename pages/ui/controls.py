@@ -82,8 +82,11 @@ class Choices(Choice):
         return kept
 
     def parse(self, text):
-        legal = {str(option): option for option in self.listed()}
-        return self.checked(legal[part] for part in text.split(",") if part in legal)
+        legal, parts = {str(option): option for option in self.listed()}, [part for part in text.split(",") if part]
+        found = [legal[part] for part in parts if part in legal]
+        if parts and not found:
+            raise ValueError("is not one of the choices")
+        return self.checked(found)
 
     def text(self, value):
         return ",".join(map(str, value))

@@ -106,7 +106,7 @@ class View:
     source: str = choice("normal", sources, "Tensor", "Tensor", "A synthetic tensor, or one matrix of a small real model.", _source_title)
     size: int = choice(262_144, tuple(_SIDES), "Size", "Tensor", "Rows × columns of a synthetic tensor.", lambda n: f"{_SIDES[n]} × {_SIDES[n]}")
     seed: int = choice(0, tuple(range(10)), "Seed", "Tensor", "Another seed draws another tensor of the same kind.", widget="slider")
-    outlier: int = choice(1, _OUTLIERS, "Outliers (× rms)", "Tensor", "A few numbers of a synthetic tensor are made this many times larger than its rms.", lambda n: "none" if n == 1 else f"{n:,}".replace(",", " "), "slider")
+    outlier: int = choice(1, _OUTLIERS, "Outliers (× rms)", "Tensor", "A few numbers of a synthetic tensor are made this many times larger than its rms.", lambda n: "none" if n == 1 else f"{n:,}", "slider")
     tail: float = choice(3, (1.5, 2, 3, 5, 10, 30), "Degrees of freedom", "Tensor", "Only for Student's t: the fewer, the heavier the tails.", widget="slider")
     preset: str = choice(BY_HAND, (BY_HAND, *RECIPES), "Recipe", "Number format", "A recipe under the name that its library gives it, or format and scaling put together by hand.", lambda key: "put together by hand" if key == BY_HAND else RECIPES[key].title)
     format: str = choice("e4m3fn", (*FORMATS, OWN), "Format", "Number format", "The last of the list is a format of your own: write its pattern below.", lambda key: "a format of your own" if key == OWN else FORMATS[key].title)
@@ -135,7 +135,7 @@ class View:
     two_level: str = choice("nvfp4", TWO_LEVEL_RECIPES, "NVFP4 of", "Picture", "The same idea in several libraries.", recipe_title)
     block: int = choice(0, tuple(range(256)), "Block", "Picture", "Blocks are counted row by row; after the last one the first follows again.", widget="slider")
     pick: str = choice("number", tuple(_PICKS), "Which block", "Picture", "How the block that is taken apart is chosen.", _PICKS.__getitem__, "buttons")
-    span: str = text("", 24, "Only numbers with |x| / scale in", "Picture", "Two powers of two, as in 2^-6..2^-2, or nothing for all numbers; a drag over the bars above writes it too.", parse_span, "is not two powers of two, the larger one last, as in 2^-6..2^-2")
+    span: str = text("", 24, "Only numbers with |x| / scale in", "Picture", "Two powers of two, as in 2^-6..2^-2, or nothing for all numbers; a drag over the bars above writes it too.", parse_span, "is not two powers of two with exponents from −999 to 999, the larger one last, as in 2^-6..2^-2")
     zoom: int = choice(1, (1, 4, 16, 64), "Zoom", "Picture", "Show only the middle part of the axis.", lambda n: f"× {n}", "buttons")
     number: str = text("0.1", 40, "Number", "Number", "A decimal such as 0.1 or -3e-5, a fraction such as 1/3, a power such as 2^-9, inf, nan, or a code such as 0x5E.", _read_number)
     model: str = choice("minilm", tuple(MODELS), "Model", "Model", "Small real models that come with this project.", lambda key: MODELS[key].label)
@@ -195,8 +195,8 @@ class View:
             except ValueError as error:
                 refused.append(Refused(name, query[name], str(error), control.text(usual.get(name, control.default))))
             else:
-                left_out = set(query[name].split(",")) - set(control.text(values[name]).split(",")) if isinstance(control, Choices) else ()
-                refused += [Refused(name, part, "is not one of the choices", control.text(values[name])) for part in sorted(left_out)]
+                left_out = set(query[name].split(",")) - {"", *control.text(values[name]).split(",")} if isinstance(control, Choices) else ()
+                refused += [Refused(name, part, "is not one of the choices", "") for part in sorted(left_out)]
         return cls(**values), tuple(refused)
 
     def to_query(self) -> dict[str, str]:

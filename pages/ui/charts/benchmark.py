@@ -18,6 +18,7 @@ from pages.ui.language import told, tr
 from pages.ui.theme import DIVERGING, NEUTRAL, colour
 from pages.ui.view import recipe_title
 
+_UNITS = {"float4": "FP4", "float8": "FP8", "bfloat16": "BF16", "float16": "FP16", "tfloat32": "TF32", "float32": "FP32", "int8": "INT8"}
 _LABEL_RATIO = 1.5  # of two roofs; the label of a closer one goes below its line
 
 
@@ -97,7 +98,7 @@ def roofline_figure(profile: DeviceProfile, points: Sequence) -> go.Figure:
     above = math.inf
     for peak, operands in sorted(roofs.items(), reverse=True):
         ridge = 1e3 * peak / profile.gb_per_s
-        words = ", ".join(operands)
+        words = ", ".join(_UNITS.get(operand, operand) for operand in operands)
         place = "top left" if above / peak > _LABEL_RATIO else "bottom left"
         above = peak
         figure.add_scatter(

@@ -51,7 +51,7 @@ def _cell(names: set[tuple[str, str]], oracle: str, results: Sequence[CheckResul
         return None, "", ""
     state = next(status for status in ("failed", "passed", "not installed") if any(result.status == status for result in mine))
     members = dict.fromkeys(result.subject for result in mine if result.compared or state == "not installed")
-    lines = [f"{name}: {sum(r.compared for r in mine if r.subject == name):,} ".replace(",", " ") + ("✗" if any(r.mismatches for r in mine if r.subject == name) else "") for name in members]
+    lines = [f"{name}: {sum(r.compared for r in mine if r.subject == name):,} " + ("✗" if any(r.mismatches for r in mine if r.subject == name) else "") for name in members]
     hover = told(mine[0].note) if state == "not installed" else "<br>".join(lines[:30] + (["…"] if len(lines) > 30 else []))
     wrong = len({result.subject for result in mine if result.status == "failed"})
     code, _, symbol = _STATES[state]

@@ -15,12 +15,12 @@ from pages.ui.language import tr
 from pages.ui.number_tables import percent
 
 
-def matrix(reports: Mapping[tuple[str, str], ErrorReport], chosen: tuple[str, str]) -> go.Figure:
+def matrix(reports: Mapping[tuple[str, str], ErrorReport], chosen: tuple[str, str] | None) -> go.Figure:
     """Draw SQNR for granularity × scale rule.
 
     Args:
         reports: {(granularity, rule): report}.
-        chosen: the pair that the page shows in detail; it gets a frame.
+        chosen: the pair that the page shows in detail, which gets a frame; None where it shows a recipe that is put together otherwise.
     """
     rows, columns = (list(dict.fromkeys(pair[side] for pair in reports)) for side in (0, 1))
     values = np.array([[reports[row, column].sqnr_db for column in columns] for row in rows])

@@ -183,9 +183,9 @@ def scale_rules(source: str, formats: Sequence[str], rules: Sequence[str]) -> Ex
     """Every rule for the power of two of a block, for two element formats."""
     x = make_sample(source, (SIDE, SIDE))
     found = {name: {rule: measure(x, quantize(x, f"{name}:1x32:{rule}:e8m0fnu")) for rule in rules} for name in formats}
-    (first, of_first), (_, of_second) = ((parse_format(name), {rule: report.sqnr_db for rule, report in reports.items()}) for name, reports in found.items())
+    (first, of_first), (second, of_second) = ((parse_format(name), {rule: report.sqnr_db for rule, report in reports.items()}) for name, reports in found.items())
     numbers = {
-        "rules": len(rules), "first_max": first.max, "first_significand": first.max / 2.0**first.emax, "first_emax": first.emax, "first_spread": max(of_first.values()) - min(of_first.values()),
+        "rules": len(rules), "first_max": first.max, "first_significand": first.max / 2.0**first.emax, "first_emax": first.emax, "second_max": second.max, "second_significand": second.max / 2.0**second.emax, "second_emax": second.emax, "first_spread": max(of_first.values()) - min(of_first.values()),
         "first_ceil": of_first["ceil"], "first_floor": of_first["floor"], "first_amax": of_first["amax"], "second_ceil": of_second["ceil"], "second_even": of_second["even"],
     }  # fmt: skip
     curves = {rule: scale_curve(formats[1], rule, "e8m0fnu") for rule in rules}
@@ -205,7 +205,7 @@ def element_or_scale(source: str, recipes: Sequence[str]) -> Exhibit:
         "exponents": describe("e8m0fnu").positive_count,
     }  # fmt: skip
     titles = {name: recipe_title(name) for name in recipes}
-    notes = {titles[name]: tr("{share:.0f} % become NaN").format(share=100 * report.lost / report.count) if report.lost else "" for name, report in found.items()}
+    notes = {titles[name]: tr("of the rest, as {share:.0f} % become NaN").format(share=100 * report.lost / report.count) if report.lost else "" for name, report in found.items()}
     return Exhibit(numbers, (ranking({titles[name]: report.sqnr_db for name, report in found.items()}, {titles[name]: theme.colour(parse_recipe(name).format) for name in recipes}, notes),))
 
 

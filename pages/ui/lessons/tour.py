@@ -28,7 +28,7 @@ def draw(view: View) -> None:
     if view.lesson_step == PREDICT:
         _predict(view.lesson, text, exhibit)
     else:
-        _reveal(view.lesson, text, exhibit)
+        _reveal(view, text, exhibit)
 
 
 def predictions() -> dict[str, int]:
@@ -64,9 +64,10 @@ def _predict(lesson: str, text: texts.Text, exhibit: exhibits.Exhibit) -> None:
     st.button(tr("Show what happens"), key="lessons_show", type="primary", on_click=_go, args=(lesson, REVEAL))
 
 
-def _reveal(lesson: str, text: texts.Text, exhibit: exhibits.Exhibit) -> None:
+def _reveal(view: View, text: texts.Text, exhibit: exhibits.Exhibit) -> None:
+    lesson = view.lesson
     frame.say(text.question.format(**exhibit.numbers))
-    _judge(lesson, text)
+    _judge(view, text)
     beside = exhibit.beside and len(exhibit.figures) == 1
     columns = st.columns([3, 2] if beside else len(exhibit.figures), gap="medium")
     for place, figure in enumerate(exhibit.figures):
@@ -86,11 +87,12 @@ def _reveal(lesson: str, text: texts.Text, exhibit: exhibits.Exhibit) -> None:
         st.button(_title(following[0]), key="lessons_on", icon=":material/arrow_forward:", width="stretch", on_click=_go, args=following)
 
 
-def _judge(lesson: str, text: texts.Text) -> None:
-    """Say what was predicted beside what is found; nobody is told off."""
-    found, predicted = LESSONS[lesson].right, predictions().get(lesson)
+def _judge(view: View, text: texts.Text) -> None:
+    """Say what was predicted beside what is found; nobody is told off, and a hall that has raised its hands is not said to have predicted nothing."""
+    found, predicted = LESSONS[view.lesson].right, predictions().get(view.lesson)
     if predicted is None:
-        st.info(tr("**Found:** {found}. You made no prediction; “Previous” brings you back to the question.").format(found=text.choices[found]), icon=":material/lightbulb:")
+        missing = "" if view.present == "1" else tr("You made no prediction; “Previous” brings you back to the question.")
+        st.info(sentences(tr("**Found:** {found}.").format(found=text.choices[found]), missing), icon=":material/lightbulb:")
     elif predicted == found:
         st.success(tr("**You predicted:** {found}. And so it is.").format(found=text.choices[found]), icon=":material/check_circle:")
     else:

@@ -43,8 +43,8 @@ def _show(results: list, name: str, note: str = "") -> None:
     if any(not r.refusal for r in results):
         frame.figure(charts.time_figure(results), f"{name}_times", tr("**What you see:** the product alone, and striped what quantizing its two matrices takes, which a program pays for activations at every step and for weights once."))
         frame.figure(charts.trade_figure(results), f"{name}_trade", tr("**What you see:** further up is faster, further right is closer to the exact product. Filled: the processor multiplies this format itself. Hollow: emulated, the numbers are converted to a wider format first, which takes time of its own."))
-        if sentences := measurements.reasons(results):
-            st.markdown(sentences)
+        if reasons := measurements.reasons(results):
+            st.markdown(reasons)
     if refused := measurements.refusals(results):
         st.info(tr("Not measured:") + "\n" + refused)
     frame.table(measurements.table(results), name)

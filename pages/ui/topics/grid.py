@@ -14,7 +14,7 @@ from pages.ui.charts import scaling as charts
 from pages.ui.language import sentences, told, tr
 from pages.ui.tensor_reports import Chosen
 from pages.ui.upload import as_text
-from pages.ui.view import View
+from pages.ui.view import BY_HAND, View
 
 
 def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
@@ -22,10 +22,13 @@ def draw(view: View, chosen: Chosen, recipe: Recipe) -> None:
     frame.heading(tr("{tensor}, {shape}: every granularity with every scale rule, in {format}").format(tensor=as_text(chosen.title), shape=" × ".join(map(str, chosen.x.shape)), format=told(recipe.fmt.title)))
     pairs = {(granularity, rule): work.chosen_recipe(view, granularity, rule) for granularity in GRANULARITIES for rule in GENERIC_RULES}
     reports = work.reports(chosen, pairs)
-    frame.figure(
-        charts.matrix(reports, (view.granularity, view.rule)), "matrix",
-        tr("**What you see:** the ratio of signal to error for each pair; below it ↓ the share flushed to zero and ↑ the share clipped. The frame marks the pair chosen at the left. Rules that give a power of two differ in when they round up: floor clips, ceil and rceil do not."),
+    by_hand = view.preset == BY_HAND
+    marked = tr("The frame marks the pair chosen at the left.") if by_hand else tr("The recipe chosen at the left, {recipe}, is shown below: it need not be one of these pairs.").format(recipe=as_text(told(recipe.title)))
+    note = sentences(
+        tr("**What you see:** the ratio of signal to error for each pair; below it ↓ the share flushed to zero and ↑ the share clipped."), marked,
+        tr("Rules that give a power of two differ in when they round up: floor clips, ceil and rceil do not."),
     )  # fmt: skip
+    frame.figure(charts.matrix(reports, (view.granularity, view.rule) if by_hand else None), "matrix", note)
     _maps(chosen, recipe)
     frame.heading(tr("All pairs"))
     rows = report_tables.rows({pairs[pair].name: report for pair, report in reports.items()})
