@@ -190,3 +190,12 @@ def test_a_large_tensor_is_cut_for_the_table_of_all_rules_and_the_page_says_so()
     assert any("first 256 rows, 262,144 numbers" in caption.value for caption in app.caption)
     x = make_sample("normal", (1024, 1024), seed=0)[:256]
     assert table(app, "source")["SQNR (dB)"][0] == round(fp8.measure(x, fp8.quantize(x, "nf4_64")).sqnr_db, 2)
+
+
+@pytest.mark.parametrize(("preset", "framed"), [("by_hand", True), ("nvfp4", False)])
+def test_a_pair_is_framed_only_where_one_is_in_force(preset, framed):
+    app = opened("grid", source="weights", preset=preset)
+    matrix = json.loads(app.get("plotly_chart")[0].proto.spec)
+    assert bool(matrix["layout"].get("shapes")) == framed
+    assert any("The frame marks the pair" in each.value for each in app.caption) == framed
+    assert any("it need not be one of these pairs" in each.value for each in app.caption) != framed
