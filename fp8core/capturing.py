@@ -136,14 +136,15 @@ def _hook(name: str, seen: dict[str, torch.Tensor], most: int):
 
     def hook(module: nn.Module, arguments: tuple, named: dict, output) -> None:
         nonlocal latest, waits
-        given, output = _tensor(arguments) if arguments else _tensor(_in_order(module, named)), _tensor(output)
+        given, output = _tensor(arguments), _tensor(output)
+        given = _tensor(_in_order(module, named)) if given is None else given
         if given is None or output is None or not given.numel():
             return
         in_backward = torch._C._current_graph_task_id() != -1
         if in_backward and waits:  # a checkpoint computes this call once more, and its gradient comes to the first one
             return
-        latest, waits = object(), output.requires_grad
-        call = latest
+        latest = call = object()
+        waits = waits if in_backward else output.requires_grad  # a reentrant checkpoint computes without gradients first, and then, within backward, all its calls
         x = _rows(given)
         kept = max(min(len(x), most // max(x.shape[1], _rows(output).shape[1], 1)), 1)
         places = torch.linspace(0, max(len(x) - 1, 0), kept, device=x.device, dtype=torch.float64).round().long() if kept < len(x) else None

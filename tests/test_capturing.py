@@ -190,19 +190,36 @@ def test_gradients_are_kept_where_a_checkpoint_computes_layers_once_more(tmp_pat
         assert torch.equal(x, found[1][name]), name
 
 
+def test_of_calls_that_a_reentrant_checkpoint_computes_once_more_the_last_counts(tmp_path):
+    torch.manual_seed(0)
+    layer, x, found = nn.Linear(4, 4), torch.randn(2, 4, requires_grad=True), []
+    for run in (lambda f: f(x), lambda f: torch.utils.checkpoint.checkpoint(f, x, use_reentrant=True)):
+        with capture(nn.ModuleList([layer]), tmp_path / "x.safetensors"):
+            run(lambda t: layer(layer(t))).sum().backward()
+        held = open_checkpoint(tmp_path / "x.safetensors")
+        found.append({name: held.read(name) for name in ("input/0", "output/0", "output_grad/0")})
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
 class Masked(nn.Module):
     def forward(self, x, mask):
         return x * mask
 
 
+class Named(nn.Module):
+    def forward(self, x=None, y=None):
+        return y
+
+
 def test_arguments_by_name_are_taken_in_the_order_of_the_module_and_empty_calls_do_not_count(tmp_path):
-    model = nn.ModuleDict({"masked": Masked(), "layer": nn.Linear(4, 2)})
-    with capture(model, tmp_path / "x.safetensors", ["masked", "layer"]):
+    model = nn.ModuleDict({"masked": Masked(), "layer": nn.Linear(4, 2), "named": Named()})
+    with capture(model, tmp_path / "x.safetensors", ["masked", "layer", "named"]):
         model["masked"](mask=torch.zeros(3, 4), x=torch.ones(3, 4))
+        model["named"](None, y=torch.ones(5, 4))
         model["layer"](torch.ones(2, 4))
         model["layer"](torch.ones(0, 4))
     found = open_checkpoint(tmp_path / "x.safetensors")
-    assert torch.equal(found.read("input/masked"), torch.ones(3, 4)) and found.infos["input/layer"].shape == (2, 4)
+    assert torch.equal(found.read("input/masked"), torch.ones(3, 4)) and found.infos["input/layer"].shape == (2, 4) and found.infos["input/named"].shape == (5, 4)
 
 
 def test_a_model_with_a_child_of_its_own_name(tmp_path):

@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM
 
 import fp8core as fp8
 from fp8core.checkpoints import TensorInfo, open_checkpoint
@@ -117,6 +117,14 @@ def test_quantized_embeddings_are_not_loaded(tmp_path, recipe):
     (said,) = written(checkpoint, {"model.embed_tokens.weight": recipe}, tmp_path)
     assert "an embedding or a router (1 in all)" in said
     assert error_of("llama", tmp_path) is None
+
+
+def test_another_class_of_the_same_model_has_other_names(tmp_path):
+    checkpoint = made("llama", tmp_path / "model")
+    for layout, recipe, is_found in (("compressed-tensors", "compressed_tensors_w4a16", False), ("deepseek", "deepseek_v3_128x128", True)):
+        write_quantized(checkpoint, dict.fromkeys(plannable(checkpoint), recipe), tmp_path / layout, layout, beside=tmp_path / "model")
+        _, about = AutoModel.from_pretrained(tmp_path / layout, dtype="auto", output_loading_info=True)
+        assert bool(about["missing_keys"]) != is_found
 
 
 def parts(checkpoint, which):

@@ -182,6 +182,12 @@ def test_checkpoints_of_this_machine(folder):
         local.path_of("../etc")
 
 
+def test_a_damaged_config_is_a_reason_and_no_accident(folder):
+    (folder / "model/config.json").write_text('{"model_type": "llama",')
+    app = open_page(checkpoint="model", recipes="mxfp4", layers_topic="plan", bits="8.25")
+    assert any("config.json beside the checkpoint is not JSON" in each.value.replace("\\", "") for each in app.caption)
+
+
 def test_without_a_folder_nothing_of_this_machine_is_offered(monkeypatch):
     monkeypatch.delenv(local.VARIABLE, raising=False)
     monkeypatch.setattr(local, "_seen", {})

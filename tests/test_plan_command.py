@@ -118,7 +118,15 @@ def test_what_lies_beside_one_file_goes_with_it_where_it_is_the_whole_model(fold
     whole.write_bytes(shard.read_bytes())
     assert main(["export", str(whole), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "whole")]) == 0
     assert json.loads((tmp_path / "whole/config.json").read_text())["model_type"] == "mine" and (tmp_path / "whole/tokenizer.json").exists()
-    assert "note: No model of the type 'mine' was loaded" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "note: No model of the type 'mine' was loaded" in shown and "load it with the class that its config.json names" in shown
+    links = tmp_path / "snapshot"
+    links.mkdir()
+    for path in whole.parent.iterdir():
+        (links / path.name).symlink_to(path)
+    assert main(["export", str(links), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "linked")]) == 0
+    assert json.loads((tmp_path / "linked/config.json").read_text())["model_type"] == "mine" and not (tmp_path / "linked/tokenizer.json").is_symlink()
+    capsys.readouterr()
     assert main(["export", str(shard), "--plan", str(tmp_path / "plan.json"), "--to", str(tmp_path / "part")]) == 0
     assert sorted(path.name for path in (tmp_path / "part").iterdir()) == ["config.json", "model.safetensors"]
     assert "note: No config.json of the whole model lies beside this checkpoint" in capsys.readouterr().out
@@ -157,6 +165,9 @@ def test_what_stands_in_the_way_of_a_budget_or_of_a_checkpoint_is_named(folder, 
     assert "no layout stores a checkpoint by it: layout compressed-tensors: layers.0.proj.weight, recipe nvfp4: its global scale" in capsys.readouterr().out
     assert main(["plan", str(folder), "--all", "deepseek_v3_128x128_ue8m0", "--out", str(tmp_path / "plan.json")]) == 0
     assert "writes the checkpoint" in capsys.readouterr().out
+    assert main(["export", str(folder), "--plan", str(tmp_path / "plan.json"), "--layout", "deepseek", "--to", str(tmp_path / "full")]) == 0
     save_file({"layers.4.proj.weight": torch.ones(128, 250)}, folder / "more.safetensors")
     assert main(["plan", str(folder), "--bits", "5", "--recipes", "compressed_tensors_mxfp4"]) == 2
-    assert "'layers.4.proj.weight' (1 such layers) has to stay as it is stored" in capsys.readouterr().err
+    assert "'layers.4.proj.weight' alone needs 32 bits per weight" in capsys.readouterr().err
+    assert main(["plan", str(tmp_path / "full"), "--bits", "5", "--out", str(tmp_path / "a plan.json")]) == 0
+    assert "no layout stores a checkpoint by it: full is quantized already" in capsys.readouterr().out

@@ -26,7 +26,7 @@ KINDS = {
 _CAPTURED = {"input": "activation", "output": "output", "output_grad": "gradient", "weight_grad": "gradient"}
 _BY_NAME = {
     "router": r"(.*\.)?[^.]*router[^.]*(\..*)?|(.*\.)?(gate|gate\.wg|shared_expert_gate)",
-    "head": r"(.*\.)?([^.]*lm_head|cls|classifier|heads)(\..*)?|(.*\.)?(head|score|embed_out|output_projection|vocab_projector|qa_outputs|lm_loss|proj_out|pred_layer\.proj|predictions\.decoder)|(model\.)?(output|decoder)",
+    "head": r"(.*\.)?([^.]*lm_head|cls|classifier|heads)(\..*)?|(.*\.)?(head|score|embed_out|output_projection|vocab_projector|qa_outputs|lm_loss|proj_out|pred_layer\.proj|predictions\.decoder)|(model\.)?(output|decoder)|(.*\.)?output_layer",
     "embedding": r"(.*\.)?([^.]*embed(dings?)?(_\d+)?|embed_(tokens|positions|in|global)(_per_layer)?|[^.]*lookup|wte|wpe|shared|relative_attention_bias)",
 }
 """What modules of a kind are called, in lower case. Source: the models of transformers 5.23, of which tests/test_kinds.py names those that call them otherwise."""

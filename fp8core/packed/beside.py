@@ -30,10 +30,10 @@ def copy_beside(source: str | os.PathLike, folder: Path) -> dict[str, Any]:
     if found is None:
         return {}
     storage, place = found
-    for entry in sorted(storage.ls(place, detail=True), key=lambda each: each["name"]):
-        name = entry["name"].rpartition("/")[2]
-        if entry["type"] == "file" and name.endswith(_SUFFIXES) and not name.endswith(".index.json") and (entry["size"] or 0) <= MAX_NBYTES:
-            (folder / name).write_bytes(storage.cat_file(entry["name"]))
+    for path in sorted(storage.ls(place, detail=False)):
+        name = path.rpartition("/")[2]
+        if name.endswith(_SUFFIXES) and not name.endswith(".index.json") and storage.isfile(path) and (storage.size(path) or 0) <= MAX_NBYTES:  # links too, of which caches are made
+            (folder / name).write_bytes(storage.cat_file(path))
     return _parsed((folder / CONFIG).read_bytes()) if (folder / CONFIG).exists() else {}
 
 

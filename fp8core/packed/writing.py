@@ -49,7 +49,8 @@ def write_quantized(
 ) -> None:  # fmt: skip
     """Write a checkpoint as a folder that Hugging Face's libraries open: shards, their index where there are several, and config.json.
 
-    The folder appears when all of it is written. One shard is in memory at a time, and one tensor beside it.
+    The folder appears when all of it is written. One shard is in memory at a time, and one tensor beside it. Layers are named in config.json as the checkpoint
+    names them, so that transformers finds them with the class that wrote it, and with other classes of the same model only in the layout of DeepSeek.
 
     Args:
         checkpoint: in high precision.

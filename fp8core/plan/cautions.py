@@ -50,7 +50,7 @@ def _type(model_type: str | None) -> str:
         return "No config.json of the whole model lies beside this checkpoint, and libraries need one to know what it is."
     if model_type in (*LOADED, *LOADED_EXPERTS):
         return ""
-    return f"No model of the type {quote(model_type)} was loaded to try this. transformers finds quantized layers by their names in the file, and takes wrong numbers, without an error, where a model renames them as it loads or has no linear layers there: compare its answers with those of before."
+    return f"No model of the type {quote(model_type)} was loaded to try this. transformers finds quantized layers by their names in the file: where a model renames them as it loads, or has no linear layers there, it refuses, or takes wrong numbers without an error. Compare its answers with those of before."
 
 
 def _broken(infos: Mapping[str, TensorInfo], quantized: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from fp8core.packed import LAYOUTS, decoded, model_type, verify, write_quantized
 from fp8core.packed.writing import check
 from fp8core.plan.cautions import cautions
 from fp8core.plan.choose import KEEP, Chosen, cheapest, choose, uniform
-from fp8core.plan.costs import CANDIDATES, apart, as_stored_only, of_rows, of_weights, plannable, writable
+from fp8core.plan.costs import CANDIDATES, apart, dearest, of_rows, of_weights, plannable, writable
 from fp8core.plan.exports import EXPORTS
 from fp8core.plan.plan import Plan
 from fp8core.recipes import parse_recipe
@@ -47,7 +48,8 @@ def add_to(commands) -> None:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    checkpoint = decoded(open_checkpoint(options.checkpoint))
+    stored = open_checkpoint(options.checkpoint)
+    checkpoint = decoded(stored)
     names = plannable(checkpoint, everything=options.everything)
     if not names:
         raise ValueError(f"{checkpoint.filename}: no tensor here is a matrix for which a recipe could be chosen")
@@ -71,7 +73,7 @@ def _plan(options: argparse.Namespace) -> None:
     costs = apart(costs) if options.apart else costs
     if options.all is None:
         costs = writable(costs, {name: checkpoint.infos[name].shape for name in names})
-    chosen = uniform(costs, recipes[0]) if options.all is not None else _chosen(options, costs, sum(checkpoint.infos[name].count for name in names))
+    chosen = uniform(costs, recipes[0]) if options.all is not None else _chosen(options, checkpoint, costs)
     plan = Plan(checkpoint.filename, chosen.recipes)
     if options.out:
         Path(options.out).write_text(plan.to_json(), encoding="utf-8")
@@ -80,8 +82,8 @@ def _plan(options: argparse.Namespace) -> None:
         return
     _print(checkpoint, chosen)
     if options.out:
-        layout, reason = _first_layout(checkpoint, plan)
-        more = f"no layout stores a checkpoint by it: {reason}" if reason else f"python -m fp8core export {options.checkpoint} --plan {options.out} --to FOLDER{layout} writes the checkpoint"
+        layout, reason = _first_layout(stored, plan)
+        more = f"no layout stores a checkpoint by it: {reason}" if reason else f"python -m fp8core export {shlex.quote(options.checkpoint)} --plan {shlex.quote(options.out)} --to FOLDER{layout} writes the checkpoint"
         print(f"written to {options.out}; {more}")
 
 
@@ -100,15 +102,15 @@ def row_recipes(path: str) -> list[str]:
         return [row["recipe"] for row in csv.DictReader(file) if row.get("recipe")]
 
 
-def _chosen(options: argparse.Namespace, costs, count: int) -> Chosen:
+def _chosen(options: argparse.Namespace, checkpoint: Checkpoint, costs) -> Chosen:
+    count = sum(checkpoint.infos[layer].count for layer in {cost.layer for cost in costs})
     if options.error is not None:
         return cheapest(costs, options.error)
     try:
         return choose(costs, options.bits * count)
     except ValueError as error:
-        stuck = as_stored_only(costs)
-        more = f"; {stuck[0]!r} ({len(stuck)} such layers) has to stay as it is stored, as every recipe loses numbers there or has blocks that are not whole" if stuck else ""
-        raise ValueError(f"--bits {options.bits:g} for {count:,} weights: {error}{more}") from error
+        layer, bits = dearest(costs, {cost.layer: checkpoint.infos[cost.layer].count for cost in costs})
+        raise ValueError(f"--bits {options.bits:g} for {count:,} weights: {error}; {layer!r} alone needs {bits:.4g} bits per weight, as other recipes lose numbers there or have blocks that are not whole") from error
 
 
 def _first_layout(checkpoint: Checkpoint, plan: Plan) -> tuple[str, str]:
@@ -150,6 +152,8 @@ def _export(options: argparse.Namespace) -> int:
         print(f"fp8core: {len(wrong)} tensors do not decode to what was meant, such as {inner(wrong[0].name)}: {wrong[0].different:,} of {wrong[0].count:,} numbers", file=sys.stderr)
         return 1
     print(f"read again and decoded: all {sum(each.count for each in found):,} numbers are those that were meant, bit for bit")
+    if options.layout != "deepseek":
+        print("load it with the class that its config.json names: layers are found by the names that this class gives them")
     for each in cautions(checkpoint.infos, plan.recipes, options.layout, model_type(options.checkpoint)):
         print(f"note: {each}")
     return 0

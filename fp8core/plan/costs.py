@@ -104,12 +104,17 @@ def writable(costs: Iterable[Cost], shapes: Mapping[str, tuple[int, ...]], layou
     return [cost for cost in costs if not cost.recipe or LAYOUTS[layout].fits(shapes[cost.layer], parse_recipe(cost.recipe))]
 
 
-def as_stored_only(costs: Iterable[Cost]) -> list[str]:
-    """Names of the layers that no recipe is left for."""
-    choices: dict[str, set[str]] = {}
+def dearest(costs: Iterable[Cost], counts: Mapping[str, int]) -> tuple[str, float]:
+    """Return the layer whose smallest choice takes most bits per weight, and those bits.
+
+    Args:
+        counts: numbers of each layer.
+    """
+    least: dict[str, int] = {}
     for cost in costs:
-        choices.setdefault(cost.layer, set()).add(cost.recipe)
-    return [layer for layer, recipes in choices.items() if recipes == {KEEP}]
+        least[cost.layer] = min(cost.nbits, least.get(cost.layer, cost.nbits))
+    layer = max(least, key=lambda name: least[name] / counts[name])
+    return layer, least[layer] / counts[layer]
 
 
 def apart(costs: Iterable[Cost]) -> list[Cost]:

@@ -14,7 +14,7 @@ import streamlit as st
 from fp8core import packed
 from fp8core.packed import verify, write_quantized
 from fp8core.packed.writing import check
-from fp8core.plan import KEEP, Chosen, Cost, Plan, apart, as_stored_only, cheapest, choose, from_line, frontier, group_of, of_weights, plannable, priced, to_line, uniform, writable
+from fp8core.plan import KEEP, Chosen, Cost, Plan, apart, cheapest, choose, dearest, from_line, frontier, group_of, of_weights, plannable, priced, to_line, uniform, writable
 from fp8core.recipes import RECIPES
 from pages.ui import exports, frame, layer_reports, sharing, whole_models
 from pages.ui.language import sentences, told, tr
@@ -89,8 +89,9 @@ def best(view: View, source: Source, found: Sequence[Cost]) -> Chosen:
     except ValueError as error:
         least = frontier(found)[0].nbits / count
         words = tr("{bits:g} bits per weight are too few: these recipes need {least:.2f} at least.").format(bits=view.bits, least=least)
-        if stuck := as_stored_only(found):
-            words = tr("{sentence} {layer} has to stay as it is stored, as every recipe loses numbers there or has blocks that are not whole ({count} such layers).").format(sentence=words, layer=stuck[0], count=len(stuck))
+        layer, bits = dearest(found, {cost.layer: source.weights.infos[cost.layer].count for cost in found})
+        if bits > view.bits:
+            words = sentences(words, tr("{layer} alone needs {bits:.4g}: other recipes lose numbers there or have blocks that are not whole.").format(layer=layer, bits=bits))
         raise ValueError(words) from error
 
 
@@ -186,6 +187,7 @@ def refusal(source: Source, recipes: Mapping[str, str], layout: str) -> str:
     """Say why the checkpoint cannot be written so; an empty text where it can."""
     try:
         check(_stored(source), recipes, layout)
+        model_type(source)
     except ValueError as error:
         return str(error)
     if source.weights.nbytes > MOST_NBYTES and source.path is None:

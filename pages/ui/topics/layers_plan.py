@@ -124,6 +124,8 @@ def _write(source: Source, recipes: dict[str, str], layout: str) -> None:
     held = st.session_state.get(_WRITTEN)
     if held is not None and held[0] == wanted:
         st.success(plans.proof(held[2]))
+        if layout != "deepseek":
+            st.caption(tr("Load it with the class that its config.json names: layers are found by the names that this class gives them."))
         st.download_button(tr("Download the checkpoint (.zip)"), held[1], "quantized.zip", "application/zip", key="layers_plan_zip", icon=":material/download:", on_click="ignore")
 
 
