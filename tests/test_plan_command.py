@@ -69,6 +69,7 @@ def test_other_budgets_and_forms(folder, tmp_path, capsys):
         (["--bits", "2"], "--bits 2 for 131,072 weights: 262,144 bits are too few"),
         (["--all", "mxfp5"], "mxfp5"),
         (["--all", ""], "--all '' names no recipe"),
+        (["--all", "mxfp4,mxfp8_e4m3"], "recipe 'mxfp4,mxfp8_e4m3' is not known"),
         (["--bits", "8", "--recipes", " ,"], "--recipes ' ,' names no recipe"),
         (["--bits", "nan"], "--bits nan for"),
         (["--bits", "8", "--recipes", "nvfp4", "--rows", "ROWS"], "it lacks 3 of 4 layers"),

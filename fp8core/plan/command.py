@@ -23,7 +23,6 @@ from fp8core.plan.exports import EXPORTS
 from fp8core.plan.plan import Plan
 from fp8core.recipes import parse_recipe
 
-
 def add_to(commands) -> None:
     """Add both commands to those of `python -m fp8core`."""
     plan = commands.add_parser("plan", help="choose a recipe for each layer of a checkpoint")
@@ -54,7 +53,8 @@ def _plan(options: argparse.Namespace) -> None:
     if not names:
         raise ValueError(f"{checkpoint.filename}: no tensor here is a matrix for which a recipe could be chosen")
     asked = options.all if options.all is not None else options.recipes
-    recipes = [parse_recipe(name).name for name in dict.fromkeys(part.strip() for part in (",".join(CANDIDATES) if asked is None else asked).split(",") if part.strip())]
+    named = [asked] if options.all is not None else list(CANDIDATES) if asked is None else asked.split(",")
+    recipes = [parse_recipe(name).name for name in dict.fromkeys(part.strip() for part in named) if name]
     if not recipes:
         raise ValueError(f"{'--all' if options.all is not None else '--recipes'} {asked!r} names no recipe")
     if options.rows:
