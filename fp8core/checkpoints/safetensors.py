@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import torch
 
-from fp8core.checkpoints.source import File, TensorInfo, check_shape, from_bytes, inner, looks_like, part_of, quote, read_exactly
+from fp8core.checkpoints.source import File, TensorInfo, check_shape, from_bytes, inner, is_text, looks_like, part_of, quote, read_exactly
 
 HEADER_MAX_NBYTES = 10_000_000
 DTYPES = {
@@ -39,7 +39,7 @@ def open_safetensors(file: File, stream: BinaryIO):
         raise file.error(f"its header is a JSON {type(header).__name__}, and it has to be an object with one entry per tensor")
     header.pop("__metadata__", None)
     for name in header:
-        if any("\ud800" <= sign <= "\udfff" for sign in name):
+        if not is_text(name):
             raise file.error(f"tensor {quote(name)} has half of a pair of characters in its name, which is no text")
     room = file.nbytes - 8 - length
     entries = sorted((_check_entry(file, name, entry, room) for name, entry in header.items()), key=lambda e: (e[1], e[2]))

@@ -178,6 +178,11 @@ def looks_like(start: bytes) -> str:
     return next((f"; it begins like {what}" for magic, what in _LOOKS_LIKE.items() if start.startswith(magic)), "")
 
 
+def is_text(text: str) -> bool:
+    """Whether a text can be written: JSON can hold half a pair of characters, which cannot."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
 def quote(text) -> str:
     """Show text from a file on one line, escaped and not too long."""
     shown = repr(text)

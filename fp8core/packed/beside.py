@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fp8core.checkpoints.folder import INDEX_SUFFIX, is_folder
+from fp8core.checkpoints.folder import INDEX_SUFFIX
 from fp8core.checkpoints.source import inner, is_url, storage_of
 
 CONFIG = "config.json"
@@ -67,8 +67,9 @@ def _place_of(source: str | os.PathLike):
 
     text = os.fsdecode(source)
     storage, path = storage_of(text) if is_url(text) else (fsspec.filesystem("file"), os.path.abspath(text))
-    place = path if storage.isdir(path) else path.rpartition("/")[0]
-    if is_folder(source):
+    is_folder = storage.isdir(path)
+    place = path if is_folder else path.rpartition("/")[0]
+    if is_folder or path.endswith(INDEX_SUFFIX):
         return storage, place
     is_part = re.search(r"-of-0*([2-9]|[1-9]\d+)\.safetensors$", path) is not None
     if is_part or not storage.isfile(f"{place}/{CONFIG}") or any(name.endswith(INDEX_SUFFIX) for name in storage.ls(place, detail=False)):

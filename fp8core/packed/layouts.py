@@ -55,11 +55,6 @@ class Layout:
             return f"{name} of shape {shape}, recipe {recipe.name}: its columns are not a multiple of {recipe.scaling.block[1]}, the block of this layout"
         return ""
 
-    def holds(self, recipe: Recipe) -> bool:
-        """Whether some weight can be stored by this recipe."""
-        form = family(recipe)
-        return form in self.parts and (form != "nvfp4" or recipe.name in _EXACT_NVFP4)
-
     def fits(self, shape: tuple[int, ...], recipe: Recipe) -> bool:
         """Whether the columns of a weight are whole blocks, where the form of its recipe has to have those."""
         return family(recipe) not in self.whole or shape[-1] % recipe.scaling.block[1] == 0

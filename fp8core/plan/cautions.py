@@ -41,7 +41,7 @@ def cautions(infos: Mapping[str, TensorInfo], recipes: Mapping[str, str], layout
     if layout == "deepseek":
         found.append(_parts_of_blocks(infos, quantized))
     else:
-        found += [_experts(infos, quantized), _narrowed(infos, quantized, layout), _scales(infos, quantized)]
+        found += [_experts(infos, quantized), _narrowed(infos, quantized, layout), _scales(infos, quantized, layout)]
     return [each for each in found if each]
 
 
@@ -84,8 +84,8 @@ def _narrowed(infos: Mapping[str, TensorInfo], quantized: Mapping[str, str], lay
     return f"Libraries decode MX and NVFP4 to BF16, and a config.json that is carried on says so: what stays {max(wider)} in the file is rounded when they load it." if narrowed and wider else ""
 
 
-def _scales(infos: Mapping[str, TensorInfo], quantized: Mapping[str, str]) -> str:
-    first = next((name for name, recipe in quantized.items() if infos[name].dtype is torch.float16 and family(recipe) not in LAYOUTS["compressed-tensors"].bfloat16), "")
+def _scales(infos: Mapping[str, TensorInfo], quantized: Mapping[str, str], layout: str) -> str:
+    first = next((name for name, recipe in quantized.items() if infos[name].dtype is torch.float16 and family(recipe) not in LAYOUTS[layout].bfloat16), "")
     return first and f"The scales of {quote(first)} are FP32, and transformers rounds them to FP16, the type of the model: scales below 6.1e-5 lose digits, and with them the weights that they scale."
 
 

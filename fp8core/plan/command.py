@@ -23,6 +23,9 @@ from fp8core.plan.exports import EXPORTS
 from fp8core.plan.plan import Plan
 from fp8core.recipes import parse_recipe
 
+_WHOLE = (128, 128)  # a shape of whole blocks in every layout
+
+
 def add_to(commands) -> None:
     """Add both commands to those of `python -m fp8core`."""
     plan = commands.add_parser("plan", help="choose a recipe for each layer of a checkpoint")
@@ -89,7 +92,7 @@ def _plan(options: argparse.Namespace) -> None:
 
 def _storable(path: str, measured: list[str]) -> list[str]:
     """The recipes of a CSV that some layout stores; says which it leaves out."""
-    found = [name for name in measured if any(layout.holds(parse_recipe(name)) for layout in LAYOUTS.values())]
+    found = [name for name in measured if not all(layout.refuses("any.weight", _WHOLE, parse_recipe(name)) for layout in LAYOUTS.values())]
     left = [name for name in measured if name not in found]
     if left and found:
         print(f"fp8core: {path}: left out, as no checkpoint stores them exactly: {', '.join(left)}; name them with --recipes to have them all the same", file=sys.stderr)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from fp8core.checkpoints.source import is_text
 from fp8core.packed.families import family
 from fp8core.packed.layouts import scheme_groups
 from fp8core.plan.plan import Plan
@@ -136,15 +137,7 @@ def _llm_compressor(plan: Plan) -> str:
     modifier = {"QuantizationModifier": {"ignore": [name.removesuffix(".weight") for name, recipe in plan.recipes.items() if not recipe], "config_groups": groups}}
     recipe = {"quant_stage": {"quant_modifiers": modifier}}
     text = json.dumps(recipe, indent=2, ensure_ascii=False)  # to YAML, both halves of an escaped pair would be characters of their own
-    return (text if _is_unicode(text) else json.dumps(recipe, indent=2)) + "\n"
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:  # half a pair, as JSON can hold it
-        return False
-    return True
+    return (text if is_text(text) else json.dumps(recipe, indent=2)) + "\n"
 
 
 def _one_line(text: str) -> str:

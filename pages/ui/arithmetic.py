@@ -19,13 +19,9 @@ from pages.ui.upload import as_text
 
 def sqnr(report: ErrorReport) -> tuple[str, ...]:
     """SQNR from its two sums; nothing where there is no signal."""
-    if math.isnan(report.sqnr_db):
-        return ()
     sums = tr("Σx² = {signal:.6g}, and Σ(x − x̂)² = {noise:.6g}.").format(signal=report.signal, noise=report.noise)
-    if not report.noise:
-        return sums, tr("Nothing was lost: every number came back as it was.")
-    quotient = f"10 · log₁₀({report.signal:.6g} / {report.noise:.6g}) = 10 · log₁₀({report.signal / report.noise:.6g}) = **{report.sqnr_db:.2f} dB**"
-    return sums, quotient, tr("Large numbers make most of both sums.")
+    quotient = f"10 · log₁₀({report.signal:.6g} / {report.noise:.6g}) = 10 · log₁₀({report.signal / (report.noise or 1):.6g})"
+    return _decibel(sums, quotient, report.noise, report.sqnr_db, tr("Large numbers make most of both sums."))
 
 
 def underflow(report: ErrorReport, recipe: Recipe) -> tuple[str, ...]:
@@ -78,17 +74,26 @@ def scale(part: Anatomy, recipe: Recipe) -> tuple[str, ...]:
 
 def product(e: ProductError) -> tuple[str, ...]:
     """SQNR of a product from its error, beside what the noise of its factors adds up to."""
-    if math.isnan(e.sqnr_db):
-        return ()
     sizes = tr("The elements of the exact product have an rms of {rms:.6g}, their errors one of {error:.6g}.").format(rms=e.rms, error=e.rms_error)
-    if not e.rms_error:
-        return sizes, tr("Nothing was lost: every number came back as it was.")
-    quotient = f"20 · log₁₀({e.rms:.6g} / {e.rms_error:.6g}) = **{e.sqnr_db:.2f} dB**"
+    return _decibel(sizes, f"20 · log₁₀({e.rms:.6g} / {e.rms_error:.6g})", e.rms_error, e.sqnr_db, *_of_factors(e))
+
+
+def _of_factors(e: ProductError) -> tuple[str, ...]:
+    """What the noise of both factors would add up to; nothing where one of them has none."""
     if not all(map(math.isfinite, (e.sqnr_a_db, e.sqnr_b_db))):
-        return sizes, quotient
+        return ()
     shares = [10 ** (-db / 10) for db in (e.sqnr_a_db, e.sqnr_b_db)]
     factors = tr("A has {a:.2f} dB and B {b:.2f} dB, which are noise shares of {share_a:.3g} and {share_b:.3g}. If errors were independent, they would add up to {sum:.3g}, and that is {independent:.2f} dB.")
-    return sizes, quotient, factors.format(a=e.sqnr_a_db, b=e.sqnr_b_db, share_a=shares[0], share_b=shares[1], sum=sum(shares), independent=e.independent_db)
+    return (factors.format(a=e.sqnr_a_db, b=e.sqnr_b_db, share_a=shares[0], share_b=shares[1], sum=sum(shares), independent=e.independent_db),)
+
+
+def _decibel(sizes: str, quotient: str, noise: float, decibel: float, *more: str) -> tuple[str, ...]:
+    """From the sizes of signal and noise to decibels; nothing where there is no signal, and no quotient where nothing was lost."""
+    if math.isnan(decibel):
+        return ()
+    if not noise:
+        return sizes, tr("Nothing was lost: every number came back as it was.")
+    return sizes, f"{quotient} = **{decibel:.2f} dB**", *more
 
 
 def crest_factor(seen: Statistics) -> tuple[str, ...]:
